@@ -1,0 +1,161 @@
+"""Every error of the tool, in one tree, and the exit codes they end in.
+
+The law of this room: an error is named by how much it stops (a message, a mailbox, an account, an archive, the whole
+call), says in one line what and where, and carries a hint of what to type next. Exceptions of libraries are mapped to
+these at the edge of the adapter that meets them; nothing above an adapter catches anything else.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class ExitCode(IntEnum):
+    """What a process ends with; the table of `--help`, the manual and the README."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> ExitCode:  # noqa: PYI034 - an enum member is made of its class
+        """Keep the sentence that explains the code beside the code."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    DONE = 0, "done, also when there was nothing to do"
+    BUG = 1, "unexpected failure (a bug)"
+    USAGE = 2, "wrong usage"
+    PARTIAL = 3, "done, but some messages failed or were held back for a reason a human should see"
+    CONFIG = 10, "configuration missing or wrong"
+    BUSY = 11, "another run holds this archive"
+    SIGN_IN = 12, "sign-in refused"
+    ARCHIVE = 13, "archive damaged or not found where it should be (disk not mounted)"
+    DISK = 14, "disk full or disk error"
+    UNREACHABLE = 15, "server unreachable, or TLS refused"
+    PROTOCOL = 16, "the server broke the protocol"
+    LATER = 75, "try again later: throttled, mailbox in use, over a transfer limit"
+    HANGUP = 129, "interrupted by SIGHUP, after the current batch"
+    INTERRUPT = 130, "interrupted by Ctrl-C, after the current batch"
+    TERMINATE = 143, "interrupted by SIGTERM, after the current batch"
+
+
+_BY_SERIOUSNESS = (
+    ExitCode.BUG,
+    ExitCode.ARCHIVE,
+    ExitCode.DISK,
+    ExitCode.CONFIG,
+    ExitCode.USAGE,
+    ExitCode.SIGN_IN,
+    ExitCode.PROTOCOL,
+    ExitCode.UNREACHABLE,
+    ExitCode.BUSY,
+    ExitCode.LATER,
+    ExitCode.INTERRUPT,
+    ExitCode.TERMINATE,
+    ExitCode.HANGUP,
+    ExitCode.PARTIAL,
+)
+
+
+def worst(codes: Iterable[ExitCode]) -> ExitCode:
+    """Return the most serious of the codes of several accounts (`interface.md` section 8); DONE for none."""
+    seen = set(codes)
+    return next((code for code in _BY_SERIOUSNESS if code in seen), ExitCode.DONE)
+
+
+class MailarchiveError(Exception):
+    """Something went wrong that we understand.
+
+    Args:
+        message: One line that says what and where, without secrets or mail text. It may hold foreign text; who prints
+            it makes it safe first.
+        hint: What to type or look at next; empty when there is nothing to say.
+        temporary: Whether the same attempt may work later without anything being changed.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.BUG
+
+    def __init__(self, message: str, *, hint: str = "", temporary: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.temporary = temporary
+
+
+class UsageError(MailarchiveError):
+    """The command line asks for something that cannot be; nothing was done."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ConfigError(MailarchiveError):
+    """The configuration is missing or wrong; nothing was done."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class MessageError(MailarchiveError):
+    """One message could not be handled; the mailbox goes on."""
+
+    exit_code = ExitCode.PARTIAL
+
+
+class MailboxError(MailarchiveError):
+    """One mailbox could not be handled; the account goes on."""
+
+    exit_code = ExitCode.PARTIAL
+
+
+class AccountError(MailarchiveError):
+    """One account stops; other accounts go on."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class UnreachableError(AccountError):
+    """The line to the server cannot be made, is dead, or is not to be trusted (TLS)."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class SignInError(AccountError):
+    """The server refused the user or the password; never tried again in the same run (lock-out)."""
+
+    exit_code = ExitCode.SIGN_IN
+
+
+class ProtocolError(AccountError):
+    """What the server says makes no sense."""
+
+    exit_code = ExitCode.PROTOCOL
+
+
+class LaterError(AccountError):
+    """The server asks for patience (throttled, in use, over a limit)."""
+
+    exit_code = ExitCode.LATER
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint, temporary=True)
+
+
+class ArchiveError(MailarchiveError):
+    """The archive is not what, or not where, it should be; everything that uses it stops."""
+
+    exit_code = ExitCode.ARCHIVE
+
+
+class BusyError(ArchiveError):
+    """Another run holds the archive."""
+
+    exit_code = ExitCode.BUSY
+
+
+class DiskError(ArchiveError):
+    """The disk is full or failed; what was synced before is safe, what came after was not recorded."""
+
+    exit_code = ExitCode.DISK

@@ -1,0 +1,212 @@
+"""What the jobs need from the world: a server, an archive, a catalogue, a clock.
+
+The law of this room: Protocols only, in the words of the jobs. Narrowing is a hint and the policy is the law; None
+means "cannot say" and unknown means keep; a deletion needs an `ExpungeOrder`, which only `expunge.approve` makes.
+Every adapter passes the contract suite of its port in `tests/contract/`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from mailarchive.errors import ExitCode
+    from mailarchive.model import (
+        UID,
+        UIDL,
+        Capabilities,
+        Criteria,
+        Digest,
+        Location,
+        Mailbox,
+        MailboxStatus,
+        NotFetched,
+        Placement,
+        Quota,
+        RemoteMessage,
+        StoredMessage,
+    )
+
+Chunk: TypeAlias = "bytes | bytearray | memoryview"
+
+
+class Incoming(Protocol):
+    """A message that is arriving.
+
+    The bytes must be read to the end before the next message is asked for, and each chunk is valid only until the
+    next one is. What the server says of the message may stand behind its bytes on the wire (RFC 9051 section 7.5.2
+    fixes no order), so `message` is complete only after the last chunk.
+    """
+
+    @property
+    def message(self) -> RemoteMessage:
+        """What the server says of the message; read it after the chunks."""
+        ...
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Give the exact octets, in pieces. Raises AccountError if the line dies; nothing may then be kept."""
+        ...
+
+
+class OpenMailbox(Protocol):
+    """One mailbox, open for reading."""
+
+    @property
+    def status(self) -> MailboxStatus:
+        """What the server said when it was opened."""
+        ...
+
+    @property
+    def doubts(self) -> Sequence[str]:
+        """Why what was listed is not to be trusted for a deletion, one sentence each."""
+        ...
+
+    def listing(self, criteria: Criteria) -> Iterable[RemoteMessage]:
+        """Give at least every message that fits the criteria, each UID once, in ascending order.
+
+        Raises:
+            MailboxError: The listing cannot be trusted (cut off, a UID twice).
+        """
+        ...
+
+    def headers(self, messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID | UIDL, bytes]]:
+        """Give for each message that still exists its header fields Message-ID, Date, From, To, Cc, Subject, List-Id.
+
+        Each value is a header block of at most 64 KiB.
+        """
+        ...
+
+    def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[Incoming | NotFetched]:
+        """Give the bodies, in any order, never marking anything as read; each message asked for comes exactly once."""
+        ...
+
+
+class Source(Protocol):
+    """One account on one server, signed in."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this server can do."""
+        ...
+
+    def mailboxes(self) -> tuple[list[Mailbox], list[str]]:
+        """List the mailboxes, and a sentence for each line of the answer that could not be read."""
+        ...
+
+    def open(self, mailbox: Mailbox) -> AbstractContextManager[OpenMailbox]:
+        """Open a mailbox for reading (EXAMINE). Raises MailboxError if this one cannot be opened."""
+        ...
+
+
+@runtime_checkable
+class HasQuota(Protocol):
+    """A source that can say how full the account is."""
+
+    def quota(self) -> Quota | None:
+        """STORAGE of the root of INBOX nearest to its limit; None if the server has no limit or does not say."""
+        ...
+
+
+class Manifest(Protocol):
+    """The list of what one run did, kept beside the mail (`archive-format.md` section 6)."""
+
+    def write(self, **fields: object) -> None:
+        """Append one line; durable only after `sync`."""
+        ...
+
+    def sync(self) -> None:
+        """Make every line written so far durable."""
+        ...
+
+    def close(self) -> None:
+        """Sync, and make the file read-only: nothing is added to a run that is over."""
+        ...
+
+
+class Archive(Protocol):
+    """Messages on disk. Bytes out are bytes in; a message is invisible until `sync`; equal bytes are kept once."""
+
+    @property
+    def id(self) -> str:
+        """The id of the archive, for ever."""
+        ...
+
+    def add(self, mailbox: Mailbox, incoming: Incoming) -> StoredMessage:
+        """Take the octets of one message; nothing is visible or durable yet.
+
+        Raises:
+            DiskError: They could not be written. Nothing of the batch may be recorded.
+            Whatever `incoming.chunks()` raises; the part received so far is dropped.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Make everything added so far durable and visible. After an error the whole batch is void: fetch it again."""
+        ...
+
+    def discard(self) -> None:
+        """Drop everything added since the last `sync`."""
+        ...
+
+    def holds(self, location: Location) -> bool:
+        """Tell, without reading it, whether a message is still where it was put."""
+        ...
+
+    def read(self, location: Location) -> Iterator[bytes]:
+        """Give the octets of a message. Raises ArchiveError if it is not there."""
+        ...
+
+    def scan(self) -> Iterator[tuple[tuple[str, ...], Location]]:
+        """Give every message: the parts of its folder and its location."""
+        ...
+
+    def manifest(self, run: str) -> Manifest:
+        """Begin the manifest of a run."""
+        ...
+
+    def folder(self, mailbox: Mailbox) -> str:
+        """The folder, relative to the archive and with `/`, that holds (or would hold) this mailbox."""
+        ...
+
+
+class Catalogue(Protocol):
+    """What we know of the mail; derived, and never more trusted than the files."""
+
+    def placements(self, mailbox: str, uidvalidity: int | None) -> Mapping[UID | UIDL, Location]:
+        """Say which UIDs of this generation of a mailbox are archived, and where."""
+        ...
+
+    def location(self, digest: Digest) -> Location | None:
+        """Find any one copy of these bytes, in whichever mailbox."""
+        ...
+
+    def last_seen(self, mailbox: str) -> MailboxStatus | None:
+        """What the last run saw of a mailbox; None if no run ever did."""
+        ...
+
+    def mailboxes(self) -> Collection[str]:
+        """Names of the mailboxes that the last run saw on the server."""
+        ...
+
+    def record(self, run: str, placements: Sequence[Placement]) -> None:
+        """Commit placements whose bytes are durable, in one transaction."""
+        ...
+
+    def saw(self, run: str, statuses: Mapping[str, MailboxStatus]) -> None:
+        """Remember the mailboxes of the server as this run saw them."""
+        ...
+
+    def begin(self, run: str, facts: Mapping[str, object]) -> None:
+        """Commit that a run has begun."""
+        ...
+
+    def finish(self, run: str, facts: Mapping[str, object]) -> None:
+        """Commit how a run ended."""
+        ...
+
+
+Stop: TypeAlias = "Callable[[], ExitCode | None]"
+"""Asked between messages: the code to end with if the job should end after the current batch, else None."""

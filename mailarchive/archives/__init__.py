@@ -1,0 +1,1 @@
+"""Archives on disk: one module for each format, opened by path."""

@@ -1,0 +1,423 @@
+"""Writes that survive a power cut.
+
+The law of this room: the only file that calls fsync, link, rename or unlink on an archive. Everything is opened
+relative to a directory's descriptor and without following links; an existing file is never replaced; a file whose
+sync failed is lost and is never synced again; a name counts only when its directory is synced too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mailarchive.errors import ArchiveError, DiskError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from mailarchive.ports import Chunk
+
+PIECE = 1024 * 1024
+"""Octets read from a file at a time."""
+
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+_NO_DIRECTORY_SYNC = {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP}
+_RENAME_NOREPLACE: Final = 1
+
+
+def disk_error(error: OSError, what: str) -> ArchiveError:
+    """Turn an OSError into ours, naming the path and the reason.
+
+    A full or failing disk is a DiskError; a link, a missing folder or a missing permission is an ArchiveError.
+    """
+    reason = error.strerror or type(error).__name__
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        return ArchiveError(f"{what} is a link or no folder; links inside an archive are not followed")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ArchiveError(f"no permission for {what}: {reason}")
+    if error.errno == errno.ENOENT:
+        return ArchiveError(f"{what} is gone", hint="is the disk mounted?")
+    if error.errno == errno.EEXIST:
+        return ArchiveError(f"{what} is there already")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskError(f"no space left for {what}", hint="free some space and run again; what was archived is safe")
+    return DiskError(f"the disk failed on {what}: {reason}")
+
+
+class Directory:
+    """An open folder inside an archive; `path` is only for messages."""
+
+    __slots__ = ("created", "fd", "path")
+
+    def __init__(self, fd: int, path: str, *, created: bool = False) -> None:
+        self.fd = fd
+        self.path = path
+        self.created = created
+
+    @classmethod
+    def at(cls, path: str) -> Directory:
+        """Open the folder of an archive itself, which may be reached by a link."""
+        try:
+            return cls(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
+        except OSError as error:
+            raise disk_error(error, path) from None
+
+    def child(self, name: str, *, create: bool = False) -> Directory:
+        """Open a folder in this one, made with mode 0700 if it is missing and `create` is set."""
+        path = f"{self.path}/{name}"
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        created = False
+        try:
+            if create:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o700, dir_fd=self.fd)
+                    created = True
+            fd = os.open(name, flags, dir_fd=self.fd)
+            if created:
+                os.fchmod(fd, 0o700)
+        except OSError as error:
+            raise disk_error(error, path) from None
+        return Directory(fd, path, created=created)
+
+    def again(self) -> Directory:
+        """Give a second handle of this folder, closed on its own."""
+        return Directory(os.dup(self.fd), self.path)
+
+    def names(self) -> list[str]:
+        """Give the names in the folder, in no order."""
+        try:
+            with os.scandir(self.fd) as entries:
+                return [entry.name for entry in entries]
+        except OSError as error:
+            raise disk_error(error, self.path) from None
+
+    def folders(self) -> list[str]:
+        """Give the names of the folders in this folder, links left out, sorted."""
+        try:
+            with os.scandir(self.fd) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except OSError as error:
+            raise disk_error(error, self.path) from None
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is anything of this name."""
+        try:
+            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise disk_error(error, f"{self.path}/{name}") from None
+        return True
+
+    def draft(self, name: str) -> Draft:
+        """Create a file for writing that must not exist."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(name, flags, 0o600, dir_fd=self.fd)
+        except OSError as error:
+            raise disk_error(error, f"{self.path}/{name}") from None
+        return Draft(self, name, fd)
+
+    def read(self, name: str, *, cold: bool = False) -> Iterator[bytes]:
+        """Give a regular file in pieces; with `cold` from the device rather than from memory where the system can."""
+        path = f"{self.path}/{name}"
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd)
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise ArchiveError(f"{path} is no regular file")
+                if cold and hasattr(os, "posix_fadvise"):
+                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                while piece := os.read(fd, PIECE):
+                    yield piece
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise disk_error(error, path) from None
+
+    def link_or_move(self, name: str, target: Directory, new_name: str) -> None:
+        """Give a file its final name, which must be free, and take the old one away."""
+        try:
+            try:
+                os.link(name, new_name, src_dir_fd=self.fd, dst_dir_fd=target.fd, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                _rename_without_replacing(self.fd, name, target.fd, new_name)
+            else:
+                os.unlink(name, dir_fd=self.fd)
+        except OSError as error:
+            raise disk_error(error, f"{target.path}/{new_name}") from None
+
+    def link(self, name: str, target: Directory, new_name: str) -> bool:
+        """Give a file a second name; False where the system has no links."""
+        try:
+            os.link(name, new_name, src_dir_fd=self.fd, dst_dir_fd=target.fd, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                return False
+            raise disk_error(error, f"{target.path}/{new_name}") from None
+        return True
+
+    def remove(self, name: str) -> None:
+        """Remove a file of ours that holds nothing anybody needs; a missing one is no error."""
+        try:
+            os.unlink(name, dir_fd=self.fd)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise disk_error(error, f"{self.path}/{name}") from None
+
+    def sync_file(self, name: str) -> None:
+        """Make the octets of a file durable that somebody else has written."""
+        path = f"{self.path}/{name}"
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise disk_error(error, path) from None
+
+    def sync(self) -> bool:
+        """Make the names in this folder durable; False where the system cannot sync a folder."""
+        try:
+            os.fsync(self.fd)
+        except OSError as error:
+            if error.errno in _NO_DIRECTORY_SYNC:
+                return False
+            raise disk_error(error, self.path) from None
+        return True
+
+    def close(self) -> None:
+        """Let the descriptor go."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class Draft:
+    """A file that is being written and has no final name yet."""
+
+    __slots__ = ("_fd", "directory", "name")
+
+    def __init__(self, directory: Directory, name: str, fd: int) -> None:
+        self.directory = directory
+        self.name = name
+        self._fd = fd
+
+    @property
+    def path(self) -> str:
+        """For messages."""
+        return f"{self.directory.path}/{self.name}"
+
+    def write(self, chunk: Chunk) -> None:
+        """Append octets, all of them, however little the system takes at a time."""
+        try:
+            written = os.write(self._fd, chunk)
+            if written < len(chunk):
+                rest = memoryview(chunk)[written:]
+                while rest:
+                    rest = rest[os.write(self._fd, rest) :]
+        except OSError as error:
+            raise disk_error(error, self.path) from None
+
+    def finish(self, mtime: datetime | None = None) -> None:
+        """Set the modification time, sync and close; after an error the file is lost."""
+        fd, self._fd = self._fd, -1
+        try:
+            try:
+                os.fchmod(fd, 0o600)
+                if mtime is not None:
+                    seconds = int(mtime.timestamp())
+                    os.utime(fd, (seconds, seconds))
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise disk_error(error, self.path) from None
+
+    def drop(self) -> None:
+        """Close and remove the file; never fails, what cannot be removed is swept away by the next run."""
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self._fd)
+            self._fd = -1
+        with contextlib.suppress(ArchiveError):
+            self.directory.remove(self.name)
+
+
+class AppendFile:
+    """A new file of lines, synced when asked; for manifests."""
+
+    def __init__(self, directory: Directory, name: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.path = f"{directory.path}/{name}"
+        try:
+            self._fd = os.open(name, flags, 0o600, dir_fd=directory.fd)
+        except OSError as error:
+            raise disk_error(error, self.path) from None
+        self._directory: Directory | None = directory
+        self._buffer: list[bytes] = []
+
+    def write(self, line: bytes) -> None:
+        """Append a line, which ends with LF."""
+        self._buffer.append(line)
+
+    def sync(self) -> None:
+        """Make every line durable, and the first time the name too."""
+        if self._fd < 0 or (not self._buffer and self._directory is None):
+            return
+        data = memoryview(b"".join(self._buffer))
+        self._buffer.clear()
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+            os.fsync(self._fd)
+        except OSError as error:
+            raise disk_error(error, self.path) from None
+        if self._directory is not None:
+            self._directory.sync()
+            self._directory = None
+
+    def close(self) -> None:
+        """Sync, make the file read-only and let it go."""
+        if self._fd < 0:
+            return
+        try:
+            self.sync()
+        finally:
+            fd, self._fd = self._fd, -1
+            with contextlib.suppress(OSError):
+                os.fchmod(fd, 0o400)
+            os.close(fd)
+
+
+def replace(directory: Directory, name: str, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a small file of ours by rename, so that it is the old one or the new one, never a part."""
+    temporary = f".{name}.new"
+    directory.remove(temporary)
+    draft = directory.draft(temporary)
+    try:
+        draft.write(content)
+        draft.finish()
+        os.chmod(temporary, mode, dir_fd=directory.fd)
+        os.replace(temporary, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+    except OSError as error:
+        draft.drop()
+        raise disk_error(error, f"{directory.path}/{name}") from None
+    except ArchiveError:
+        draft.drop()
+        raise
+    directory.sync()
+
+
+def set_aside(directory: Directory, name: str, target: Directory) -> str:
+    """Move a file to a folder of damaged ones under a free name; gives that name."""
+    taken = set(target.names())
+    new_name = name
+    number = 1
+    while new_name in taken:
+        number += 1
+        new_name = f"{name}.{number}"
+    directory.link_or_move(name, target, new_name)
+    directory.sync()
+    target.sync()
+    return new_name
+
+
+class Twin(NamedTuple):
+    """An equal, durable file in another folder; whoever takes it closes the folder."""
+
+    directory: Directory
+    name: str
+
+
+class Batch:
+    """Files of one Maildir that become durable and visible together (`safety.md` section 3, W1 to W4)."""
+
+    def __init__(self, tmp: Directory, cur: Directory, made: Sequence[Directory]) -> None:
+        self._tmp = tmp
+        self._cur = cur
+        self._made = list(made)
+        self._adopted = False
+        self._drafts: list[tuple[Draft, str, Twin | None]] = []
+        self.names_durable = True
+
+    def draft(self, name: str) -> Draft:
+        """Begin a file; it must be given to `keep` or dropped."""
+        return self._tmp.draft(name)
+
+    def keep(self, draft: Draft, name: str, mtime: datetime | None, twin: Twin | None = None) -> None:
+        """Take a written file into the batch, to get its final name at the commit.
+
+        With a twin, an equal file that is durable already, the commit links that one and drops the draft.
+        """
+        try:
+            draft.finish(mtime)
+        except ArchiveError:
+            draft.drop()
+            raise
+        self._drafts.append((draft, name, twin))
+
+    def adopt(self, directory: Directory, name: str) -> None:
+        """Take a file that an interrupted run, or anybody, has left: it and its name are synced like ours."""
+        directory.sync_file(name)
+        if directory.fd != self._cur.fd:
+            directory.sync()
+        self._adopted = True
+
+    def commit(self) -> None:
+        """Give every file its name and make the names durable."""
+        if not self._drafts and not self._adopted:
+            return
+        try:
+            for draft, name, twin in self._drafts:
+                if twin is not None and twin.directory.link(twin.name, self._cur, name):
+                    draft.drop()
+                else:
+                    self._tmp.link_or_move(draft.name, self._cur, name)
+            self.names_durable = self._cur.sync()
+            while self._made:
+                self.names_durable = self._made[-1].sync() and self.names_durable
+                self._made.pop().close()
+        except ArchiveError:
+            self.abandon()
+            raise
+        self._forget()
+
+    def abandon(self) -> None:
+        """Drop what has no final name; what has one is whole, and the next run adopts it."""
+        for draft, _, _ in self._drafts:
+            draft.drop()
+        self._forget()
+
+    def _forget(self) -> None:
+        for _, _, twin in self._drafts:
+            if twin is not None:
+                twin.directory.close()
+        self._drafts.clear()
+        self._adopted = False
+
+    def close(self) -> None:
+        """Drop what was not committed and let the folders go."""
+        self.abandon()
+        while self._made:
+            self._made.pop().close()
+
+
+def _rename_without_replacing(source_fd: int, name: str, target_fd: int, new_name: str) -> None:
+    """Rename by renameat2(RENAME_NOREPLACE), for filesystems without hard links."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    renameat2 = getattr(libc, "renameat2", None)
+    if renameat2 is None:
+        raise OSError(errno.EOPNOTSUPP, "neither links nor a rename that replaces nothing")
+    if renameat2(source_fd, os.fsencode(name), target_fd, os.fsencode(new_name), _RENAME_NOREPLACE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

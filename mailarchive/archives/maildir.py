@@ -1,0 +1,402 @@
+"""Messages as files: one Maildir for each mailbox (`archive-format.md` sections 1 to 3).
+
+The law of this room: the file holds exactly the octets that came; its name is made of their digest, so that adding
+them again finds the copy; nothing is visible before `sync`, and a file that is there is never changed, renamed or
+removed. One found damaged is set aside, and the fresh octets take its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from mailarchive.archives import durable
+from mailarchive.archives.manifest import RunManifest
+from mailarchive.archives.marker import META
+from mailarchive.errors import ArchiveError
+from mailarchive.model import ANSWERED, DRAFT, FLAGGED, FORWARDED, SEEN, Digest, Location, StoredMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mailarchive.archives.durable import Batch, Directory, Draft
+    from mailarchive.archives.names import Names
+    from mailarchive.model import Mailbox, RemoteMessage
+    from mailarchive.ports import Incoming
+
+HEAD = 64 * 1024
+SUFFIX = ".mailarchive"
+SUBFOLDERS = ("cur", "new", "tmp")
+_OPEN_BOXES = 4
+
+_FLAG_LETTERS = {DRAFT: "D", FLAGGED: "F", FORWARDED: "P", ANSWERED: "R", SEEN: "S"}
+_NAME: Final = re.compile(r"(\d{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=\d{1,12})(?:[:;!]2,[^/]*)?")
+
+
+class _Box:
+    """The folder of one mailbox, open: what it holds by digest, and the batch that is being written."""
+
+    def __init__(self, folder: str, leaf: Directory) -> None:
+        self.folder = folder
+        self._leaf = leaf
+        self._open: dict[str, Directory] = {}
+        self.batch: Batch | None = None
+        self.pending: dict[str, tuple[Digest, str]] = {}
+        self.files: dict[str, tuple[str, str]] = {}
+        self.look()
+
+    def look(self) -> None:
+        """Read the names that are there now; a mail program may have changed the part behind the separator."""
+        self.files.clear()
+        present = set(self._leaf.folders())
+        for sub in ("new", "cur"):
+            if sub in present:
+                for name in self.sub(sub).names():
+                    if found := _NAME.fullmatch(name):
+                        self.files[found.group(2)] = (sub, name)
+
+    def digest_of(self, hexes: str) -> Digest | None:
+        """Read a file back and hash it; None if it has gone since."""
+        for _ in range(2):
+            if hexes not in self.files:
+                break
+            sub, name = self.files[hexes]
+            try:
+                return _digest_of(self.sub(sub), name)
+            except ArchiveError:
+                if self.sub(sub).has(name):
+                    raise
+                self.look()
+        return None
+
+    def sub(self, name: str, *, create: bool = False) -> Directory:
+        if name not in self._open:
+            self._open[name] = self._leaf.child(name, create=create)
+        return self._open[name]
+
+    def find(self, unique: str) -> tuple[Directory, str] | None:
+        """Find a file by the first part of its name, whatever a mail program has made of the rest."""
+        parts = _NAME.fullmatch(unique)
+        found = self.files.get(parts.group(2)) if parts else None
+        if found is None or not found[1].startswith(unique):
+            return None
+        return self.sub(found[0]), found[1]
+
+    def committed(self) -> None:
+        for hexes, (_, name) in self.pending.items():
+            self.files[hexes] = ("cur", name)
+        self.pending.clear()
+
+    def close(self) -> None:
+        if self.batch is not None:
+            self.batch.close()
+        for directory in self._open.values():
+            directory.close()
+        self._leaf.close()
+
+
+class MaildirArchive:
+    """An archive of Maildirs; see `ports.Archive`.
+
+    Args:
+        root: The folder of the archive; this object closes it.
+        archive_id: From the marker. `separator`: before the flags in a name.
+        names: Turns mailbox names into folders, and back.
+        run: Id of the run that writes.
+        elsewhere: Says where another copy of some octets is, in whichever mailbox, for linking; None for nowhere.
+    """
+
+    def __init__(
+        self,
+        root: Directory,
+        archive_id: str,
+        names: Names,
+        *,
+        run: str,
+        separator: str = ":",
+        elsewhere: Callable[[Digest], Location | None] = lambda _: None,
+    ) -> None:
+        self.id = archive_id
+        self.doubts: list[str] = []
+        self.elsewhere = elsewhere
+        self._root = root
+        self._names = names
+        self._run = run
+        self._separator = separator
+        self._count = 0
+        self._boxes: OrderedDict[str, _Box] = OrderedDict()
+        self._writing: _Box | None = None
+
+    def folder(self, mailbox: Mailbox) -> str:
+        """Give the folder of a mailbox relative to the archive, with `/` between its parts."""
+        return "/".join(self._names.folder(mailbox.name, mailbox.delimiter))
+
+    def add(self, mailbox: Mailbox, incoming: Incoming) -> StoredMessage:
+        """Take the octets of one message into the current batch; all of a batch go to one mailbox."""
+        box = self._box_for_writing(mailbox)
+        assert box.batch is not None
+        self._count += 1
+        draft = box.batch.draft(f"{self._run}.{self._count}{SUFFIX}")
+        try:
+            digest, size, head = _pour(incoming, draft)
+            return self._settle(box, draft, incoming.message, StoredMessage(digest, size, Location(""), head=head))
+        except BaseException:
+            draft.drop()
+            raise
+
+    def sync(self) -> None:
+        """Make the batch durable and visible."""
+        box = self._writing
+        if box is None or box.batch is None:
+            return
+        try:
+            box.batch.commit()
+        except ArchiveError:
+            box.pending.clear()
+            raise
+        box.committed()
+        if not box.batch.names_durable and not self.doubts:
+            self.doubts.append("this filesystem cannot make the names of files durable")
+
+    def discard(self) -> None:
+        """Drop everything added since the last sync."""
+        if self._writing is not None and self._writing.batch is not None:
+            self._writing.batch.abandon()
+            self._writing.pending.clear()
+
+    def holds(self, location: Location) -> bool:
+        """Tell whether a message is still there, without reading it."""
+        return self._find(location) is not None
+
+    def read(self, location: Location, *, cold: bool = False) -> Iterator[bytes]:
+        """Give the octets of a message; with `cold`, from the device rather than from memory."""
+        found = self._find(location)
+        if found is None:
+            raise ArchiveError(f"{self._root.path}/{location} is not in the archive")
+        directory, name = found
+        yield from directory.read(name, cold=cold)
+
+    def scan(self) -> Iterator[tuple[tuple[str, ...], Location]]:
+        """Give every message: the parts of its folder and its location."""
+        for parts in self._maildirs(self._root, ()):
+            box = self._box("/".join(parts))
+            if box is not None:
+                for _, name in sorted(box.files.values()):
+                    unique = _NAME.fullmatch(name)
+                    assert unique is not None
+                    yield parts, Location(f"{box.folder}/{unique.group(1)}")
+
+    def manifest(self, run: str) -> RunManifest:
+        """Begin the manifest of a run."""
+        meta = self._root.child(META)
+        try:
+            return RunManifest(meta.child("runs", create=True), run)
+        finally:
+            meta.close()
+
+    def sweep(self) -> int:
+        """Remove what interrupted runs left in `tmp`; gives the number of files. Only under the lock."""
+        removed = 0
+        for parts in list(self._maildirs(self._root, ())):
+            leaf = self._descend(parts)
+            try:
+                if "tmp" in leaf.folders():
+                    removed += _sweep(leaf)
+            finally:
+                leaf.close()
+        return removed
+
+    def close(self) -> None:
+        """Drop what was not synced, and let every descriptor go."""
+        self.discard()
+        while self._boxes:
+            self._boxes.popitem()[1].close()
+        self._writing = None
+        self._root.close()
+
+    def _settle(self, box: _Box, draft: Draft, message: RemoteMessage, stored: StoredMessage) -> StoredMessage:
+        """Decide between a new file, a copy that is there, and a damaged copy to be set aside."""
+        assert box.batch is not None
+        digits = stored.digest.removeprefix("sha256:")
+        for hexes in (digits[:32], digits):
+            if hexes in box.pending:
+                digest, name = box.pending[hexes]
+                if digest == stored.digest:
+                    draft.drop()
+                    return self._stored(box, stored, name, already=True)
+                continue
+            found = box.digest_of(hexes)
+            if found == stored.digest:
+                draft.drop()
+                sub, name = box.files[hexes]
+                box.batch.adopt(box.sub(sub), name)
+                return self._stored(box, stored, name, already=True)
+            if found is not None and found.startswith(f"sha256:{hexes}"):
+                continue
+            if found is not None:
+                self._set_aside(box, hexes)
+            name = self._name(hexes, message, stored.size)
+            self._keep(box, draft, name, message, stored)
+            return self._stored(box, stored, name, damaged=found is not None)
+        raise ArchiveError(f"{box.folder}: two messages have the same digest and differ")
+
+    def _keep(self, box: _Box, draft: Draft, name: str, message: RemoteMessage, stored: StoredMessage) -> None:
+        assert box.batch is not None
+        when = message.internal_date
+        mtime = when if when is not None and when.timestamp() >= 0 else None
+        box.batch.keep(draft, name, mtime, self._twin(box, name, stored))
+        found = _NAME.fullmatch(name)
+        assert found is not None
+        box.pending[found.group(2)] = (stored.digest, name)
+
+    def _twin(self, box: _Box, name: str, stored: StoredMessage) -> durable.Twin | None:
+        """Find an equal file with the same date in another mailbox, and read it back before it is relied on."""
+        location = self.elsewhere(stored.digest)
+        if location is None:
+            return None
+        folder, _, unique = location.rpartition("/")
+        if folder == box.folder or not name.startswith(unique):
+            return None
+        other = self._box(folder)
+        found = other.find(unique) if other is not None else None
+        if other is None or found is None or _digest_of(*found) != stored.digest:
+            return None
+        # The box may be closed before the commit, so the twin has a descriptor of its own.
+        leaf = self._descend(tuple(folder.split("/")))
+        try:
+            return durable.Twin(leaf.child(other.files[stored.digest[7:39]][0]), found[1])
+        finally:
+            leaf.close()
+
+    def _set_aside(self, box: _Box, hexes: str) -> None:
+        sub, name = box.files.pop(hexes)
+        meta = self._root.child(META)
+        damaged = meta.child("damaged", create=True)
+        try:
+            durable.set_aside(box.sub(sub), name, damaged)
+            meta.sync()
+        finally:
+            damaged.close()
+            meta.close()
+
+    def _name(self, hexes: str, message: RemoteMessage, size: int) -> str:
+        when = message.internal_date
+        epoch = max(0, int(when.timestamp())) if when is not None else 0
+        letters = "".join(sorted(_FLAG_LETTERS[flag] for flag in message.flags or () if flag in _FLAG_LETTERS))
+        return f"{epoch}.{hexes}{SUFFIX},S={size}{self._separator}2,{letters}"
+
+    def _stored(
+        self, box: _Box, stored: StoredMessage, name: str, *, already: bool = False, damaged: bool = False
+    ) -> StoredMessage:
+        found = _NAME.fullmatch(name)
+        assert found is not None
+        location = Location(f"{box.folder}/{found.group(1)}")
+        return StoredMessage(stored.digest, stored.size, location, already=already, head=stored.head, damaged=damaged)
+
+    def _box_for_writing(self, mailbox: Mailbox) -> _Box:
+        folder = self.folder(mailbox)
+        if self._writing is not None and self._writing.folder == folder:
+            return self._writing
+        if self._writing is not None and self._writing.pending:
+            raise AssertionError("a batch goes to one mailbox; sync before the next")
+        chain = [self._root.again()]
+        for part in folder.split("/"):
+            chain.append(chain[-1].child(part, create=True))
+        stale = self._boxes.pop(folder, None)
+        if stale is not None:
+            stale.close()
+        box = _Box(folder, chain[-1].again())
+        cur, tmp = box.sub("cur", create=True), box.sub("tmp", create=True)
+        box.sub("new", create=True)
+        # The whole chain is synced with the first batch, whoever made it: an interrupted run may not have done so.
+        box.batch = durable.Batch(tmp, cur, chain)
+        self._remember(folder, box)
+        self._writing = box
+        return box
+
+    def _find(self, location: Location) -> tuple[Directory, str] | None:
+        folder, _, unique = location.rpartition("/")
+        box = self._box(folder)
+        return box.find(unique) if box is not None else None
+
+    def _box(self, folder: str) -> _Box | None:
+        """Open the folder of a mailbox for reading; None if it is not there."""
+        box = self._boxes.get(folder)
+        if box is not None:
+            self._boxes.move_to_end(folder)
+            return box
+        parts = tuple(folder.split("/"))
+        directory = self._root.again()
+        for part in parts:
+            if part in ("", ".", "..", META) or not directory.has(part):
+                directory.close()
+                return None
+            below = directory.child(part)
+            directory.close()
+            directory = below
+        box = _Box(folder, directory)
+        self._remember(folder, box)
+        return box
+
+    def _remember(self, folder: str, box: _Box) -> None:
+        self._boxes[folder] = box
+        for old in list(self._boxes):
+            if len(self._boxes) <= _OPEN_BOXES:
+                break
+            if self._boxes[old] is not self._writing and old != folder:
+                self._boxes.pop(old).close()
+
+    def _descend(self, parts: tuple[str, ...]) -> Directory:
+        directory = self._root.again()
+        for part in parts:
+            below = directory.child(part)
+            directory.close()
+            directory = below
+        return directory
+
+    def _maildirs(self, above: Directory, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        """Give the folders that are Maildirs, parents first."""
+        for name in above.folders():
+            if name in SUBFOLDERS or (not parts and name == META):
+                continue
+            directory = above.child(name)
+            try:
+                if "cur" in directory.folders():
+                    yield (*parts, name)
+                yield from self._maildirs(directory, (*parts, name))
+            finally:
+                directory.close()
+
+
+def _pour(incoming: Incoming, draft: Draft) -> tuple[Digest, int, bytes]:
+    """Write the octets of a message, hashing and counting on the way; gives digest, size and head."""
+    digest = hashlib.sha256()
+    size = 0
+    head = b""
+    for chunk in incoming.chunks():
+        draft.write(chunk)
+        digest.update(chunk)
+        if size < HEAD:
+            head += bytes(chunk[: HEAD - size])
+        size += len(chunk)
+    return Digest(f"sha256:{digest.hexdigest()}"), size, head
+
+
+def _digest_of(directory: Directory, name: str) -> Digest:
+    digest = hashlib.sha256()
+    for piece in directory.read(name, cold=True):
+        digest.update(piece)
+    return Digest(f"sha256:{digest.hexdigest()}")
+
+
+def _sweep(leaf: Directory) -> int:
+    tmp = leaf.child("tmp")
+    try:
+        ours = [name for name in tmp.names() if name.endswith(SUFFIX)]
+        for name in ours:
+            tmp.remove(name)
+        return len(ours)
+    finally:
+        tmp.close()

@@ -1,0 +1,261 @@
+"""Opens an archive by its path, or makes it: the marker, the lock, the place.
+
+The law of this room: one writer at a time, held by a lock that dies with the process; nothing is made in a folder that
+holds something else; an archive that was here and shows no marker is never started anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import filelock
+
+from mailarchive.address import parse_url
+from mailarchive.archives import marker as markers
+from mailarchive.archives import place
+from mailarchive.archives.durable import Directory, replace
+from mailarchive.archives.maildir import MaildirArchive
+from mailarchive.archives.marker import META, Marker
+from mailarchive.archives.names import Names
+from mailarchive.errors import ArchiveError, BusyError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+
+@dataclass(slots=True)
+class OpenArchive:
+    """An archive that this process may use; close it, or use it as a context manager.
+
+    Attributes:
+        catalogue: Where its catalogue lies. `network`: whether that is on a network filesystem.
+        doubts: Why no deletion may rest on this place.
+    """
+
+    path: Path
+    marker: Marker
+    mail: MaildirArchive
+    catalogue: Path
+    network: bool
+    doubts: list[str]
+    _lock: filelock.BaseFileLock | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let everything go."""
+        self.mail.close()
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                (self.path / META / "lock.owner").unlink()
+            self._lock.release()
+            self._lock = None
+
+
+def open_for_writing(
+    path: Path, account: str, *, run: str, started: str, wait: float = 0.0, remember: bool = True
+) -> OpenArchive:
+    """Open an archive for a run that writes, making it if there is none.
+
+    Args:
+        path: The folder of the archive.
+        account: The identity of the account, a URL without a secret.
+        run: Id of the run.
+        started: Its local start time, for the message to a second run.
+        wait: Seconds to wait for another run to end.
+        remember: Whether the place is noted, so that its absence is an error later; not for temporary ones.
+
+    Raises:
+        ArchiveError: The folder is not an archive of this account, or not there although it was.
+        BusyError: Another run holds it.
+    """
+    _make_folder(path)
+    doubts = place.doubts(path)
+    root = Directory.at(str(path))
+    lock: filelock.BaseFileLock | None = None
+    try:
+        _refuse_foreign(root, path)
+        meta = root.child(META, create=True)
+        try:
+            lock = _lock(path, started, wait)
+            marker = markers.read(meta) or _found(root, meta, path, account)
+        finally:
+            meta.close()
+        _check_account(path, marker, account)
+        if remember:
+            markers.remember(path, marker.id)
+        opened = _opened(path, root, marker, run, doubts)
+        opened._lock = lock  # noqa: SLF001 - the lock belongs to the value made here
+        opened.mail.sweep()
+    except BaseException:
+        root.close()
+        if lock is not None:
+            lock.release()
+        raise
+    return opened
+
+
+def open_for_reading(path: Path, account: str | None = None) -> OpenArchive | None:
+    """Open an archive without changing anything; None if there is none yet at a place where one may be made."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        _refuse_lost(path)
+        return None
+    root = Directory.at(str(path))
+    try:
+        _refuse_foreign(root, path)
+        meta = root.child(META)
+        marker = markers.read(meta)
+        meta.close()
+        if marker is None:
+            _refuse_lost(path)
+            root.close()
+            return None
+        if account is not None:
+            _check_account(path, marker, account)
+        return _opened(path, root, marker, "", place.doubts(path))
+    except BaseException:
+        root.close()
+        raise
+
+
+def _opened(path: Path, root: Directory, marker: Marker, run: str, doubts: list[str]) -> OpenArchive:
+    def siblings(parts: tuple[str, ...]) -> Iterator[str]:
+        folder = path.joinpath(*parts)
+        return (entry.name for entry in os.scandir(folder)) if folder.is_dir() else iter(())
+
+    def record(folder: str, name: str) -> None:
+        marker.names[folder] = name
+        if run:
+            meta = root.child(META)
+            try:
+                markers.write(meta, marker)
+            finally:
+                meta.close()
+
+    names = Names(siblings, marker.names, record)
+    mail = MaildirArchive(root, marker.id, names, run=run, separator=marker.separator)
+    return OpenArchive(path, marker, mail, path / META / "catalogue.sqlite", place.is_network(path), doubts)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        if not path.exists():
+            _refuse_lost(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700)
+            path.chmod(0o700)
+        if not path.is_dir():
+            raise ArchiveError(f"{path} is a file", hint="name a folder")
+    except OSError as error:
+        raise ArchiveError(f"cannot make the folder {path}: {error.strerror}") from None
+
+
+def _found(root: Directory, meta: Directory, path: Path, account: str) -> Marker:
+    """Make a new archive in an empty folder; what an interrupted start has left there does not count."""
+    mail = any(name != META for name in root.names())
+    # The catalogue and the manifests come after the marker, so an interrupted start has none.
+    if mail or meta.has("catalogue.sqlite") or _has_runs(meta):
+        raise ArchiveError(
+            f"{path} has lost its marker {META}/{markers.NAME}", hint="restore it from a backup of the archive"
+        )
+    _refuse_lost(path)
+    marker = Marker.new(account, layout="nested", separator=_separator(meta))
+    replace(meta, ".noindex", b"")
+    meta.child("runs", create=True).close()
+    markers.write(meta, marker)
+    root.sync()
+    above = Directory.at(str(path.resolve().parent))
+    above.sync()
+    above.close()
+    return marker
+
+
+def _has_runs(meta: Directory) -> bool:
+    if not meta.has("runs"):
+        return False
+    runs = meta.child("runs")
+    try:
+        return bool(runs.names())
+    finally:
+        runs.close()
+
+
+def _separator(meta: Directory) -> str:
+    """Find out whether a colon may stand in a file name here."""
+    meta.remove("a:b")
+    try:
+        meta.draft("a:b").drop()
+    except ArchiveError:
+        return ";"
+    return ":"
+
+
+def _refuse_lost(path: Path) -> None:
+    note = markers.remembered(path)
+    if note is not None:
+        what = "the folder is empty" if path.is_dir() else "the folder is gone"
+        raise ArchiveError(
+            f"archive {path} not found: {what}",
+            hint=f"is the disk mounted? If you removed the archive on purpose, remove {note} too",
+        )
+
+
+def _refuse_foreign(root: Directory, path: Path) -> None:
+    """Refuse a folder that holds other things, before anything is made in it."""
+    if not root.has(META):
+        _refuse_lost(path)
+        if root.names():
+            raise ArchiveError(f"{path} holds something else than an archive", hint="name an empty or a new folder")
+
+
+def _check_account(path: Path, marker: Marker, account: str) -> None:
+    """Refuse the archive of another login; user and host are the identity, port and protection are not."""
+    try:
+        there, here = parse_url(marker.account), parse_url(account)
+        same = (there.user, there.host) == (here.user, here.host)
+    except UsageError:
+        same = marker.account == account
+    if not same:
+        raise ArchiveError(
+            f"{path} is the archive of {marker.account}, not of {account}",
+            hint="use another folder; after a rename of the host, edit account in .mailarchive/archive.toml",
+        )
+
+
+def _lock(path: Path, started: str, wait: float) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(path / META / "lock", timeout=wait, mode=0o600)
+    owner = path / META / "lock.owner"
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise BusyError(f"a run on {path} {_holder(owner)}", hint="wait for it with --wait 10min") from None
+    except (OSError, NotImplementedError) as error:
+        raise ArchiveError(f"cannot lock {path}: {error}") from None
+    with contextlib.suppress(OSError):
+        owner.write_text(json.dumps({"pid": os.getpid(), "host": os.uname().nodename, "started": started}))
+        owner.chmod(0o600)
+    return lock
+
+
+def _holder(owner: Path) -> str:
+    # The owner is written just after the lock is taken, so a second run may come in between.
+    for _ in range(3):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            found = json.loads(owner.read_text(encoding="utf-8"))
+            return f"has been going since {found['started']} (pid {int(found['pid'])} on {found['host']})"
+        time.sleep(0.05)
+    return "is going"

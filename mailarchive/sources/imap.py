@@ -1,0 +1,159 @@
+"""An IMAP account: its mailboxes, their listings, the messages, the quota.
+
+The law of this room: reads with EXAMINE and BODY.PEEK only; every answer is read by us, in pieces; the session is
+one connection, and after an error on the line it is closed and never used again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from mailarchive.errors import LaterError, MailarchiveError, MailboxError, ProtocolError
+from mailarchive.model import Capabilities, MailboxStatus, Quota
+from mailarchive.sources import imap_fetch, imap_list
+from mailarchive.sources.imap_commands import Commands, Refused, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from mailarchive.model import UID, Criteria, Mailbox, NotFetched, RemoteMessage
+    from mailarchive.sources.imap_lexer import Lexer
+    from mailarchive.sources.imap_session import Session
+
+_CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d{1,19})\]|\[(UIDNOTSTICKY)\]", re.IGNORECASE)
+_EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS\b", re.IGNORECASE)
+
+
+class ImapSource:
+    """One signed-in IMAP account; see `ports.Source`. Use it as a context manager: it logs out."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._commands = Commands(session)
+        capability = session.capability
+        self.capabilities = Capabilities(
+            uidplus=bool({"UIDPLUS", "IMAP4REV2"} & capability),
+            move=bool({"MOVE", "IMAP4REV2"} & capability),
+            quota="QUOTA" in capability,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(polite=error is None)
+
+    def close(self, *, polite: bool = True) -> None:
+        """End the session: with LOGOUT where the line is in order, else by closing it."""
+        if polite and not self._commands.busy:
+            # A server that fails to say goodbye has lost us nothing.
+            with contextlib.suppress(MailarchiveError, Refused):
+                self._commands.send(b"LOGOUT")
+                self._session.wire.sock.settimeout(5)
+                for _ in self._commands.answers():
+                    pass
+        self._session.wire.close()
+
+    @property
+    def alerts(self) -> list[str]:
+        """What the server wants a human to read (RFC 9051 section 7.1), foreign text."""
+        return self._commands.alerts
+
+    def mailboxes(self) -> tuple[list[Mailbox], list[str]]:
+        """List the mailboxes, and a sentence for each line that could not be read."""
+        return imap_list.mailboxes(self._commands)
+
+    @contextmanager
+    def open(self, mailbox: Mailbox) -> Iterator[ImapMailbox]:
+        """Open a mailbox by EXAMINE."""
+        if self._commands.busy:
+            raise ProtocolError("the line was left in the middle of an answer")
+        yield ImapMailbox(self._commands, mailbox, _examine(self._commands, mailbox))
+
+    def quota(self) -> Quota | None:
+        """Ask for the STORAGE quota of INBOX, the root that is fullest (RFC 9208); None without one."""
+        if not self.capabilities.quota:
+            return None
+        found: list[Quota] = []
+
+        def take(lexer: Lexer, line: bytes) -> None:
+            if line[2:8].upper() != b"QUOTA ":
+                self._commands.skip()
+                return
+            lexer.at = len(b"* QUOTA ")
+            match lexer.values():
+                case [_, [*resources]]:
+                    found.extend(_storage(resources))
+
+        try:
+            self._commands.run(b"GETQUOTAROOT", b"INBOX", take)
+        except Refused:
+            return None
+        return max(found, key=lambda quota: quota.percent, default=None)
+
+
+def _storage(resources: Sequence[object]) -> Iterator[Quota]:
+    """Read triples of name, use and limit; STORAGE counts units of 1024 octets."""
+    for name, used, limit in zip(resources[::3], resources[1::3], resources[2::3], strict=False):
+        if isinstance(name, bytes) and isinstance(used, bytes) and isinstance(limit, bytes):
+            digits = used.isdigit() and limit.isdigit() and len(used) < 20 and len(limit) < 20
+            if name.upper() == b"STORAGE" and digits and int(limit):
+                yield Quota(int(used) * 1024, int(limit) * 1024)
+
+
+def _examine(commands: Commands, mailbox: Mailbox) -> MailboxStatus:
+    """Open a mailbox read-only and read what the server says of it."""
+    exists = 0
+    codes: dict[str, int] = {}
+    commands.send(b"EXAMINE", quoted(mailbox.wire))
+    try:
+        for line in commands.answers():
+            if found := _EXISTS.match(line):
+                exists = int(found.group(1))
+            for name, number, sticky in _CODE.findall(line):
+                codes[(name or sticky).decode().upper()] = int(number or 1)
+            commands.skip()
+    except Refused as refused:
+        if refused.patience:
+            raise LaterError(f"{commands.wire.peer} asks to wait: {refused.shown}") from None
+        raise MailboxError(f"the server does not open {mailbox.name}: {refused.shown}") from None
+    return MailboxStatus(
+        exists=exists,
+        # 0 is no UIDVALIDITY (RFC 9051 section 9, nz-number).
+        uidvalidity=codes.get("UIDVALIDITY") or None,
+        uidnext=codes.get("UIDNEXT") or None,
+        highestmodseq=codes.get("HIGHESTMODSEQ") or None,
+        uids_stick="UIDNOTSTICKY" not in codes,
+    )
+
+
+class ImapMailbox:
+    """One mailbox, opened by EXAMINE; see `ports.OpenMailbox`."""
+
+    def __init__(self, commands: Commands, mailbox: Mailbox, status: MailboxStatus) -> None:
+        self.status = status
+        self._commands = commands
+        self._lister = imap_list.Lister(commands, status, mailbox.name)
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why the listing is not to be trusted for a deletion."""
+        return self._lister.doubts
+
+    def listing(self, criteria: Criteria) -> list[RemoteMessage]:
+        """Give at least every message that fits, in ascending order of UID, each once."""
+        return self._lister.listing(criteria)
+
+    def headers(self, messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID, bytes]]:
+        """Give the header fields that a selection may need."""
+        return imap_fetch.headers(self._commands, sorted(int(message.uid) for message in messages))
+
+    def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[imap_fetch.Body | NotFetched]:
+        """Give the bodies; what does not come is told with the reason."""
+        return imap_fetch.bodies(self._commands, messages)

@@ -1,0 +1,183 @@
+"""Sends IMAP commands and reads their answers, in the order they were sent.
+
+The law of this room: a command leaves only if the phase of the work allows it. Reading never changes anything on the
+server: EXAMINE, `UID SEARCH`, `UID FETCH` with PEEK, and questions. Nothing else can be sent from here, whatever a bug
+above asks for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from mailarchive.errors import LaterError, ProtocolError, UnreachableError
+from mailarchive.sources.imap_lexer import Lexer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mailarchive.sources.imap_session import Session
+    from mailarchive.sources.wire import Wire
+
+LINE = 8000
+"""Octets of a command line that every server takes (RFC 7162 section 4 asks for 8192)."""
+
+READING: Final = frozenset(
+    {
+        b"CAPABILITY",
+        b"EXAMINE",
+        b"GETQUOTAROOT",
+        b"LIST",
+        b"LOGOUT",
+        b"NAMESPACE",
+        b"NOOP",
+        b"UID FETCH",
+        b"UID SEARCH",
+    }
+)
+"""What a run that may not delete sends after sign-in."""
+
+_PLAIN_BODY = re.compile(rb"BODY\[|RFC822(?!\.SIZE)|RFC822\.(TEXT|HEADER)", re.IGNORECASE)
+_TAGGED = re.compile(rb"(M\d+) (OK|NO|BAD)\b ?(.*?)\r?\n\Z", re.IGNORECASE | re.DOTALL)
+_TEXT = re.compile(rb"\* (?:OK|NO|BAD|PREAUTH)\b", re.IGNORECASE)
+_LITERAL_AT_END = re.compile(rb"\{(\d{1,9})\+?\}\r?\n\Z")
+_LATER = re.compile(
+    rb"\[(?:THROTTLED|LIMIT|UNAVAILABLE|INUSE)\]|Suggested Backoff Time|throttled|Too many simultaneous", re.IGNORECASE
+)
+
+
+class Refused(Exception):  # noqa: N818 - a value between modules of this folder, mapped before it leaves it
+    """A tagged NO or BAD; `text` is what the server said."""
+
+    def __init__(self, status: bytes, text: bytes) -> None:
+        super().__init__(status, text)
+        self.status = status
+        self.text = text
+
+    @property
+    def shown(self) -> str:
+        """The server's words, still foreign text."""
+        return self.text.decode("utf-8", "replace")
+
+    @property
+    def patience(self) -> bool:
+        """Whether the server asks for patience."""
+        return bool(_LATER.search(self.text))
+
+
+class Commands:
+    """The commands of one session; answers come in the order of the commands, several may be on their way."""
+
+    def __init__(self, session: Session, allowed: frozenset[bytes] = READING) -> None:
+        self.wire: Wire = session.wire
+        self.lexer = Lexer(session.wire)
+        self.capability = session.capability
+        self._allowed = allowed
+        self._tags: deque[bytes] = deque()
+        self._number = 0
+        self.alerts: list[str] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer has not been read to its end; the line is then good for nothing else."""
+        return bool(self._tags)
+
+    def send(self, command: bytes, arguments: bytes = b"") -> None:
+        """Send one command.
+
+        Args:
+            command: In upper case, with UID where it belongs to it.
+            arguments: The rest of the line.
+        """
+        self._check(command, arguments)
+        self._number += 1
+        tag = b"M%d" % self._number
+        self._tags.append(tag)
+        self.wire.send(b"%s %s%s%s\r\n" % (tag, command, b" " if arguments else b"", arguments))
+
+    def answers(self) -> Iterator[bytes]:
+        """Give the lines of the untagged responses to the oldest command.
+
+        The lexer stands at the start of each line. The caller reads as much as it wants of a response that it knows;
+        a literal that it leaves is an error of the caller.
+
+        Raises:
+            Refused: The command ended with NO or BAD.
+            UnreachableError, LaterError: The server said BYE.
+            ProtocolError: The answer makes no sense.
+        """
+        tag = self._tags[0]
+        lexer = self.lexer
+        while True:
+            line = lexer.next()
+            if line.startswith(b"* "):
+                lexer.at = 2
+                if line[2:3] in b"OBobPpNn" and self._notice(line):
+                    continue
+                yield line
+                continue
+            self._finish(tag, line)
+            return
+
+    def run(self, command: bytes, arguments: bytes = b"", handle: Callable[[Lexer, bytes], None] | None = None) -> None:
+        """Send a command and read its answer, giving each untagged response to `handle`."""
+        self.send(command, arguments)
+        for line in self.answers():
+            if handle is not None:
+                handle(self.lexer, line)
+            else:
+                self.skip()
+
+    def skip(self) -> None:
+        """Read a response that nobody wants to its end; its literals are dropped piece by piece."""
+        if _TEXT.match(self.lexer.line):
+            return
+        while found := _LITERAL_AT_END.search(self.lexer.line):
+            for _ in self.wire.pieces(int(found.group(1))):
+                pass
+            self.lexer.next()
+
+    def _check(self, command: bytes, arguments: bytes) -> None:
+        if command not in self._allowed:
+            raise AssertionError(f"{command.decode()} is not allowed in this phase")
+        if b"\r" in arguments or b"\n" in arguments or b"\0" in arguments:
+            raise AssertionError("a line break in the arguments of a command")
+        if command == b"UID FETCH" and _PLAIN_BODY.search(arguments.replace(b"BODY.PEEK[", b"")):
+            raise AssertionError("a FETCH that would mark messages as read")
+        if command.startswith(b"UID ") and (not arguments or arguments.startswith(b" ")):
+            raise AssertionError("a UID command without a set")
+
+    def _notice(self, line: bytes) -> bool:
+        """Handle BYE, and remember ALERTs; tell whether the line needs no one else."""
+        words = line[2:].split(None, 1)
+        kind = words[0].upper() if words else b""
+        text = words[1].strip() if len(words) > 1 else b""
+        if kind == b"BYE":
+            said = text.decode("utf-8", "replace")
+            if _LATER.search(text) or b"session expired" in text.lower() or b"Maximum number" in text:
+                raise LaterError(f"{self.wire.peer} closed the session: {said}")
+            raise UnreachableError(f"{self.wire.peer} closed the session: {said}", temporary=True)
+        if kind in (b"OK", b"NO", b"BAD") and text.upper().startswith(b"[ALERT]"):
+            self.alerts.append(text[7:].strip().decode("utf-8", "replace"))
+            return True
+        return False
+
+    def _finish(self, tag: bytes, line: bytes) -> None:
+        found = _TAGGED.match(line)
+        if not found:
+            raise ProtocolError(f"{self.wire.peer} sent something that is no IMAP response")
+        if found.group(1).upper() != tag:
+            raise ProtocolError(f"{self.wire.peer} answered a command that was not asked")
+        self._tags.popleft()
+        if found.group(2).upper() != b"OK":
+            raise Refused(found.group(2).upper(), found.group(3))
+        self.completed = found.group(3)
+
+    completed: bytes = b""
+    """The text of the last tagged OK."""
+
+
+def quoted(text: bytes) -> bytes:
+    """Give a string as an argument: quoted, with its quotes and backslashes escaped (RFC 9051 section 4.3)."""
+    return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'

@@ -1,0 +1,136 @@
+"""One buffered connection to a server, shared by every protocol.
+
+The law of this room: the only file that reads or writes a socket. Memory is bounded by the buffer and by the caps that
+the callers give; a dead or silent line is an UnreachableError; a line or literal over its cap is a ProtocolError.
+After any error the connection is of no more use.
+"""
+
+from __future__ import annotations
+
+import select
+import ssl
+from typing import TYPE_CHECKING
+
+from mailarchive.errors import ProtocolError, UnreachableError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+BUFFER = 256 * 1024
+LINE_CAP = 1024 * 1024
+TIMEOUT = 60.0
+"""Seconds of silence after which a server counts as gone."""
+
+
+class Wire:
+    """A socket with one fixed read buffer.
+
+    Args:
+        sock: Connected, with or without TLS; this object closes it.
+        peer: Host and port for messages to people.
+        timeout: Seconds that a single read or write may take.
+    """
+
+    def __init__(self, sock: socket.socket, peer: str, *, timeout: float = TIMEOUT) -> None:
+        sock.settimeout(timeout)
+        self.peer = peer
+        self.timeout = timeout
+        self.received = 0
+        self.sent = 0
+        self._sock = sock
+        self._buffer = bytearray(BUFFER)
+        self._view = memoryview(self._buffer)
+        self._start = 0
+        self._end = 0
+        self._closed = False
+
+    def send(self, data: bytes) -> None:
+        """Send everything."""
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            raise self._dead(error) from None
+        self.sent += len(data)
+
+    def readline(self, cap: int = LINE_CAP) -> bytes:
+        """Read up to and with the next LF; a line of more than `cap` octets is a ProtocolError."""
+        parts: list[bytes] = []
+        length = 0
+        scan = self._start
+        while (found := self._buffer.find(b"\n", scan, self._end)) < 0:
+            if self._end - self._start == BUFFER:
+                parts.append(bytes(self._view))
+                length += BUFFER
+                self._start = self._end = 0
+            if length + self._end - self._start > cap:
+                raise ProtocolError(f"{self.peer} sent a line of more than {cap} octets")
+            before = self._end - self._start
+            self._fill()
+            scan = self._start + before
+        parts.append(bytes(self._view[self._start : found + 1]))
+        self._start = found + 1
+        if length + len(parts[-1]) > cap:
+            raise ProtocolError(f"{self.peer} sent a line of more than {cap} octets")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read(self, count: int) -> bytes:
+        """Read exactly `count` octets into memory; the caller has checked that they are few."""
+        return b"".join(bytes(piece) for piece in self.pieces(count))
+
+    def pieces(self, count: int) -> Iterator[memoryview]:
+        """Give exactly `count` octets in pieces, each valid only until the next one is asked for."""
+        while count:
+            if self._start == self._end:
+                self._fill()
+            size = min(count, self._end - self._start)
+            begin = self._start
+            self._start += size
+            count -= size
+            yield self._view[begin : begin + size]
+
+    def pending(self) -> bool:
+        """Tell whether octets have arrived that nobody asked for, without waiting."""
+        if self._start != self._end:
+            return True
+        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
+            return True
+        return bool(select.select([self._sock], [], [], 0)[0])
+
+    def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Put TLS on the line; nothing may be pending. Raises ssl.SSLError or OSError for the caller to explain."""
+        self._sock = context.wrap_socket(self._sock, server_hostname=host)
+
+    def close(self) -> None:
+        """Close the line; never fails, may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._sock.close()
+
+    @property
+    def sock(self) -> socket.socket:
+        """The socket, for reading the certificate."""
+        return self._sock
+
+    def _fill(self) -> None:
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == BUFFER:
+            left = self._end - self._start
+            self._view[:left] = bytes(self._view[self._start : self._end])
+            self._start, self._end = 0, left
+        try:
+            count = self._sock.recv_into(self._view[self._end :])
+        except OSError as error:
+            raise self._dead(error) from None
+        if not count:
+            raise UnreachableError(f"{self.peer} closed the connection", temporary=True)
+        self._end += count
+        self.received += count
+
+    def _dead(self, error: OSError) -> UnreachableError:
+        if isinstance(error, TimeoutError):
+            return UnreachableError(f"{self.peer} has been silent for {self.timeout:.0f} s", temporary=True)
+        reason = error.strerror or type(error).__name__
+        return UnreachableError(f"the connection to {self.peer} broke: {reason}", temporary=True)

@@ -110,6 +110,16 @@ class HasQuota(Protocol):
         ...
 
 
+@runtime_checkable
+class HasAlerts(Protocol):
+    """A source whose server may want a human to read something."""
+
+    @property
+    def alerts(self) -> Sequence[str]:
+        """What it has said so far, foreign text (RFC 9051 section 7.1, ALERT)."""
+        ...
+
+
 class Manifest(Protocol):
     """The list of what one run did, kept beside the mail (`archive-format.md` section 6)."""
 

@@ -1,0 +1,81 @@
+"""The command line: `mailarchive COMMAND`.
+
+The law of this room: only here everything meets. Commands are thin; what is heavy is imported inside them, so that
+`--help` is quick. Every error ends as one line, a hint and its exit code; a traceback is shown only with `--debug`.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from mailarchive import __version__
+from mailarchive.cli.backup import backup
+from mailarchive.cli.demo import demo
+from mailarchive.cli.options import Shared, shared_options
+from mailarchive.errors import ExitCode, MailarchiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {code.meaning}" for code in ExitCode)
+
+
+@click.group(
+    epilog=_EPILOG,
+    context_settings={"auto_envvar_prefix": "MAILARCHIVE", "help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="mailarchive")
+@shared_options
+@click.pass_context
+def cli(context: click.Context, /, **shared: object) -> None:
+    """Archive old mail from a server into plain local files.
+
+    `mailarchive backup --older-than 1y` copies mail older than a year into files that any mail program opens. Nothing
+    on the server is changed. `mailarchive demo` shows it, without an account and without a network.
+    """
+    context.obj = Shared.of(shared)
+
+
+cli.add_command(backup)
+cli.add_command(demo)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with the right code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    try:
+        result = cli.main(words, prog_name="mailarchive", standalone_mode=False)
+    except click.ClickException as error:
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "mailarchive"
+        _complain(error.format_message().rstrip("."), f"{command} --help")
+        return int(ExitCode.USAGE)
+    except MailarchiveError as error:
+        if debug:
+            traceback.print_exc()
+        _complain(error.message, error.hint)
+        return int(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted", "")
+        return int(ExitCode.INTERRUPT)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug ends in one line, not in a page
+        if debug:
+            traceback.print_exc()
+        _complain(f"unexpected failure ({type(error).__name__})", "run it again with --debug and report what it says")
+        return int(ExitCode.BUG)
+    return int(result) if isinstance(result, int) else int(ExitCode.DONE)
+
+
+def _complain(message: str, hint: str) -> None:
+    from mailarchive.screen.plain import Plain
+
+    Plain(None, sys.stderr).error(MailarchiveError(message, hint=hint))

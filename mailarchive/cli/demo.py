@@ -1,0 +1,28 @@
+"""`mailarchive demo`: the whole promise in a few seconds, without an account and without a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mailarchive.cli.options import with_shared
+
+if TYPE_CHECKING:
+    from mailarchive.cli.options import Shared
+
+
+@click.command(short_help="Show it all, without an account and a network.")
+@click.option("--keep", is_flag=True, help="Leave the archive there instead of removing it at the end.")
+@click.option("--to", metavar="DIR", type=click.Path(), help="Put the archive there, and leave it there.")
+@with_shared
+def demo(*, keep: bool, to: str | None, shared: Shared) -> int:
+    """Back up ten years of sample mail from a built-in server, and check every byte.
+
+    A mail server with made-up mail and a nearly full quota is started on this computer only. The same code as for a
+    real server then archives what is older than a year, finds nothing to do the second time, and compares every file
+    with what the server holds.
+    """
+    from mailarchive.cli.demonstration import demonstrate
+
+    return demonstrate(keep=keep, to=to, shared=shared)

@@ -1,0 +1,176 @@
+"""The options that commands share: what to print, which server, which mail.
+
+The law of this room: the command line becomes values here, once. What cannot be read is refused with the wording of
+`interface.md` section 8, before anything is connected or opened.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mailarchive.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from mailarchive.policy import Policy
+
+_Command = TypeVar("_Command", bound="Callable[..., object]")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every command knows, whether said before or after its name."""
+
+    config: str | None = None
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+    no_color: bool = False
+    no_input: bool = False
+
+    @classmethod
+    def of(cls, options: Mapping[str, object], above: Shared | None = None) -> Shared:
+        """Make one of parsed options; what was said before the command's name counts too."""
+        said = {name: value for name, value in options.items() if value}
+        return replace(above or cls(), **said)  # type: ignore[arg-type] # the names are those of the options below
+
+
+_SHARED = (
+    click.option("--config", metavar="FILE", help="Configuration file.", type=click.Path()),
+    click.option("--json", is_flag=True, help="One JSON object a line on stdout, nothing else."),
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something needs a human."),
+    click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    click.option("--debug", is_flag=True, help="Add a traceback to an error."),
+    click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
+    click.option("--no-input", is_flag=True, help="Never ask for anything."),
+)
+
+
+def shared_options(command: _Command) -> _Command:
+    """Add the options that every command has."""
+    for option in reversed(_SHARED):
+        command = option(command)
+    return command
+
+
+def with_shared(command: Callable[..., int]) -> Callable[..., int]:
+    """Gather the shared options of a command, and those before its name, into one `Shared`."""
+
+    @functools.wraps(command)
+    def wrapper(*arguments: object, **options: object) -> int:
+        above = click.get_current_context().find_object(Shared)
+        names = tuple(field for field in Shared.__dataclass_fields__ if field in options)
+        shared = Shared.of({name: options.pop(name) for name in names}, above)
+        return command(*arguments, shared=shared, **options)
+
+    return shared_options(wrapper)
+
+
+def converted(option: str, text: str | None, convert: Callable[[str], Any]) -> Any:
+    """Read the text of an option; a text that cannot be read is a UsageError that names the option."""
+    from mailarchive.dates import DateSyntaxError
+
+    if text is None:
+        return None
+    try:
+        return convert(text)
+    except DateSyntaxError as error:
+        raise UsageError(f"{option} {error.message}", hint=error.hint) from None
+
+
+_SELECTION = (
+    click.option("--older-than", metavar="AGE", help="Mail older than 1y, 18m (months), 1y6m, 2w, 90d."),
+    click.option("--newer-than", metavar="AGE", help="Mail newer than that."),
+    click.option("--before", metavar="DATE", help="Mail before 2024, 2024-03 or 2024-03-01."),
+    click.option("--after", metavar="DATE", help="Mail from that day on."),
+    click.option(
+        "--date",
+        type=click.Choice(["received", "sent"]),
+        default="received",
+        show_default=True,
+        help="Which date counts.",
+    ),
+    click.option(
+        "--mailbox",
+        "mailboxes",
+        metavar="PATTERN",
+        multiple=True,
+        help="Only these mailboxes; * and ? are wildcards, a leading ! excludes. Repeatable. Without it: all but Junk,"
+        " Trash, Drafts and All Mail, which only their exact name brings in.",
+    ),
+    click.option("--larger-than", metavar="SIZE", help="Mail larger than 500K, 10M, 1G."),
+    click.option("--smaller-than", metavar="SIZE", help="Mail smaller than that."),
+    click.option("--from", "from_", metavar="TEXT", help="The sender contains TEXT."),
+    click.option("--to-addr", metavar="TEXT", help="To or Cc contains TEXT."),
+    click.option("--subject", metavar="TEXT", help="The subject contains TEXT."),
+    click.option("--list-id", metavar="TEXT", help="The List-Id contains TEXT."),
+    click.option("--seen/--unseen", default=None, help="Only read, or only unread mail."),
+    click.option("--flagged/--unflagged", default=None, help="Only flagged, or only unflagged mail."),
+    click.option("--imap-search", metavar="TEXT", help="Raw IMAP SEARCH keys, judged by the server."),
+    click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Fetch at most N messages, oldest first."),
+    click.option("--free", metavar="SIZE", help="Only the oldest mail that adds up to SIZE."),
+    click.option("--keep-under", metavar="PERCENT", help="Only the oldest mail above this use of the quota."),
+)
+
+
+def selection_options(command: _Command) -> _Command:
+    """Add the options that choose mail."""
+    for option in reversed(_SELECTION):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The parsed selection of a command line, before an account adds its own defaults."""
+
+    options: Mapping[str, Any]
+
+    @classmethod
+    def take(cls, options: dict[str, Any]) -> Selection:
+        """Take the selection options out of all options of a command."""
+        return cls({option.name: options.pop(option.name) for option in _parameters(_SELECTION)})
+
+    @classmethod
+    def of(cls, **options: Any) -> Selection:
+        """Make a selection of a few options; all others are as if they were not given."""
+        nothing = {option.name: () if option.multiple else None for option in _parameters(_SELECTION)}
+        return cls({**nothing, "date": "received", **options})
+
+    def policy(self, now: datetime, *, older_than: str | None, mailboxes: tuple[str, ...]) -> tuple[Policy, str]:
+        """Resolve the selection against the clock.
+
+        Args:
+            now: Aware, in the local zone.
+            older_than: What the account says, where the command line says no date at all.
+            mailboxes: What the account says, where the command line names none.
+
+        Returns:
+            The policy, and the selection in words with the resolved instants.
+        """
+        from mailarchive.cli.selection import resolve
+
+        merged = dict(self.options)
+        if not any(merged[name] for name in ("older_than", "newer_than", "before", "after")):
+            merged["older_than"] = older_than
+        merged["mailboxes"] = tuple(merged["mailboxes"] or mailboxes)
+        return resolve(merged, now)
+
+
+def _parameters(decorators: tuple[Callable[..., Any], ...]) -> list[click.Option]:
+    """Read the parameters that decorators would add."""
+
+    def empty() -> None:
+        """Carry the parameters."""
+
+    for decorator in decorators:
+        decorator(empty)
+    found: list[click.Option] = getattr(empty, "__click_params__", [])
+    return found

@@ -1,0 +1,107 @@
+"""The screen of scripts: one JSON object a line on stdout, and nothing else there.
+
+The law of this room: the events are the schema. A line is made from the fields of its dataclass, so a new event needs
+no line here; what changes the meaning of a field raises `VERSION`. Control bytes and foreign letters leave as JSON
+escapes, so a name is exact and still harmless on a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from mailarchive import __version__
+from mailarchive.events import Finished
+from mailarchive.model import Quota
+from mailarchive.screen.plain import Sink
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self, TextIO
+
+    from mailarchive.errors import MailarchiveError
+    from mailarchive.events import Event
+
+VERSION = 1
+"""Of the schema, in the first line of every output."""
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def event_name(event: Event) -> str:
+    """Give the name of an event in JSON: `MailboxFinished` is `mailbox_finished`."""
+    return _HUMP.sub("_", type(event).__name__).lower()
+
+
+def plain_value(value: object) -> Any:
+    """Turn a value of the model into what JSON knows.
+
+    Dataclasses become objects, sequences lists, sets sorted lists, datetimes ISO 8601 with offset, an exit code its
+    number; a quota also gets its `percent`, rounded to one digit. Anything else becomes its text.
+    """
+    if isinstance(value, Enum):
+        return plain_value(value.value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple | list):
+        return [plain_value(item) for item in value]
+    if isinstance(value, frozenset | set):
+        return sorted(plain_value(item) for item in value)
+    if is_dataclass(value):
+        made = {field.name: plain_value(getattr(value, field.name)) for field in fields(value)}
+        return made | {"percent": round(value.percent, 1)} if isinstance(value, Quota) else made
+    return str(value)
+
+
+class JsonLines:
+    """Writes every event, and every error, as one flushed line."""
+
+    def __init__(self, stdout: TextIO | None) -> None:
+        self._sink = Sink(stdout)
+        self._fresh = True
+        self._said = ("", "")
+
+    def __call__(self, event: Event) -> None:
+        """Write one event."""
+        if isinstance(event, Finished) and event.error:
+            self._said = (event.error, event.hint)
+        self._write({"event": event_name(event)} | plain_value(event))
+
+    def error(self, err: MailarchiveError) -> None:
+        """Write an error, unless the `finished` line has just said the same."""
+        if (err.message, err.hint) == self._said:
+            return
+        self._write(
+            {
+                "event": "error",
+                "message": err.message,
+                "hint": err.hint,
+                "exit_code": int(err.exit_code),
+                "temporary": err.temporary,
+            }
+        )
+
+    def close(self) -> None:
+        """Nothing to take away: every line is out already."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self._fresh:
+            self._fresh = False
+            self._write(
+                {"event": "schema", "version": VERSION, "program": "mailarchive", "program_version": __version__}
+            )
+        self._sink.write(json.dumps(line, ensure_ascii=True) + "\n")

@@ -1,0 +1,239 @@
+"""The screen of cron jobs and pipes: the result on stdout, what a human should see on stderr.
+
+The law of this room: no colour, no bar, no line before it is needed. A stream that breaks is left alone from then on,
+a character that the stream cannot write becomes one that it can, and neither ever stops a backup.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from mailarchive.errors import ExitCode
+from mailarchive.events import Failed, Finished, Gone, Held, MailboxFinished, Planned, Started, Warned
+from mailarchive.screen.safe import safe
+from mailarchive.screen.words import (
+    WIDE,
+    Line,
+    encodable,
+    format_count,
+    format_size,
+    messages,
+    plan_lines,
+    result_lines,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self, TextIO
+
+    from mailarchive.errors import MailarchiveError
+    from mailarchive.events import Event
+    from mailarchive.screen.words import (
+        Role,
+    )
+
+LONG = 1000
+"""How much of a sentence is printed; a name is cut much earlier."""
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether a stream is a terminal; one that is closed or missing is not."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def columns(stream: TextIO | None) -> int:
+    """Count the cells in a line of a terminal; 80 where it does not say, `WIDE` where there is none."""
+    if stream is None or not is_terminal(stream):
+        return WIDE
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
+class Sink:
+    """A stream that can be written to whatever happens to it."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self.encoding: str = getattr(stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> None:
+        """Write and flush; silent after the first failure (closed pipe, full disk, terminal gone)."""
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(encodable(text, self.encoding))
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._give_up(self._stream)
+
+    def _give_up(self, stream: TextIO) -> None:
+        """Point the descriptor at nothing, or the interpreter fails over the rest of the buffer when it exits."""
+        self._stream = None
+        try:
+            descriptor = stream.fileno()
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, descriptor)
+            os.close(nothing)
+        except (OSError, ValueError):
+            pass  # no descriptor behind it, so nothing to flush either
+
+
+class Plain:
+    """Text without colour; with `quiet`, silent unless the exit code is going to be something else than 0."""
+
+    _draws_quota = False
+
+    def __init__(
+        self, stdout: TextIO | None, stderr: TextIO | None, *, quiet: bool = False, verbose: bool = False
+    ) -> None:
+        self._stdout = stdout
+        self._result = Sink(stdout)
+        self._notes = Sink(stderr)
+        self._quiet = quiet
+        self._verbose = verbose and not quiet
+        self._started: Started | None = None
+        self._waiting: list[Line] = []
+        self._said = ("", "")
+        self._handlers: dict[type[Event], Callable[[Any], None]] = {
+            Started: self._on_started,
+            Planned: self._on_planned,
+            Failed: self._on_failed,
+            Held: self._on_held,
+            Gone: self._on_gone,
+            Warned: self._on_warned,
+            MailboxFinished: self._on_mailbox_finished,
+            Finished: self._on_finished,
+        }
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing to take away."""
+
+    def error(self, err: MailarchiveError) -> None:
+        """Print `mailarchive: error: …` and `hint: …` on stderr, each line of either with its own prefix."""
+        self._release()
+        if (err.message, err.hint) != self._said:
+            self._complain(err.message, err.hint)
+
+    # What the two streams get
+
+    def _out(self, line: Line) -> None:
+        self._result.write(line.text + "\n")
+
+    def _err(self, line: Line) -> None:
+        self._notes.write(line.text + "\n")
+
+    def _width(self) -> int:
+        return columns(self._stdout)
+
+    def _note(self, text: str, role: Role, *, urgent: bool) -> None:
+        """Print a line on stderr, or with `quiet` keep what may turn out to be nothing until the run is over."""
+        line = Line(f"mailarchive: {text}", role)
+        if self._quiet and not urgent:
+            self._waiting.append(line)
+        else:
+            self._err(line)
+
+    def _release(self) -> None:
+        for line in self._waiting:
+            self._err(line)
+        self._waiting.clear()
+
+    def _complain(self, message: str, hint: str) -> None:
+        self._said = (message, hint)
+        sayings: tuple[tuple[str, str, Role], ...] = (("mailarchive: error: ", message, "bad"), ("hint: ", hint, ""))
+        for prefix, text, role in sayings:
+            for part in text.split("\n"):
+                if part.strip():
+                    self._err(Line(prefix + safe(part, limit=LONG), role))
+
+    # Events
+
+    def _on_started(self, event: Started) -> None:
+        self._started = event
+        self._waiting.clear()
+
+    def _on_planned(self, event: Planned) -> None:
+        if self._started is not None and self._started.dry_run:
+            if not self._quiet:
+                lines = plan_lines(self._started, event, width=self._width(), encoding=self._result.encoding)
+                self._print(lines)
+        elif self._verbose:
+            count = sum(box.fetch for box in event.mailboxes)
+            size = format_size(sum(box.size for box in event.mailboxes))
+            self._err(Line(f"plan: {messages(count)} to fetch, {size}"))
+
+    def _on_failed(self, event: Failed) -> None:
+        where = f"{safe(event.mailbox)} {safe(str(event.uid))}"
+        self._note(f"failed: {where}: {safe(event.reason, limit=LONG)}", "bad", urgent=True)
+
+    def _on_held(self, event: Held) -> None:
+        where = f"{safe(event.mailbox)} {safe(str(event.uid))}"
+        self._note(f"held back: {where}: {safe(event.reason, limit=LONG)}", "warn", urgent=False)
+
+    def _on_gone(self, event: Gone) -> None:
+        if self._verbose:
+            self._err(Line(f"{safe(event.mailbox)}: {messages(event.count)} removed by another hand meanwhile"))
+
+    def _on_warned(self, event: Warned) -> None:
+        where = f"{safe(event.mailbox)}: " if event.mailbox else ""
+        text = f"warning: {where}{safe(event.message, limit=LONG)}"
+        self._note(text, "bad" if event.serious else "warn", urgent=event.serious)
+
+    def _on_mailbox_finished(self, event: MailboxFinished) -> None:
+        if self._verbose:
+            tally = event.tally
+            counts = f"{format_count(tally.archived)} archived, {format_count(tally.failed)} failed"
+            self._err(Line(f"{safe(event.mailbox)}: {counts}, {format_size(tally.size)}"))
+
+    def _on_finished(self, event: Finished) -> None:
+        if event.exit_code is ExitCode.DONE:
+            self._waiting.clear()
+        self._release()
+        if self._quiet:
+            if event.exit_code is not ExitCode.DONE:
+                self._err(self._summary(event))
+        elif self._started is None or not self._started.dry_run:
+            self._print(
+                result_lines(
+                    self._started,
+                    event,
+                    width=self._width(),
+                    encoding=self._result.encoding,
+                    home=os.environ.get("HOME", ""),
+                    bar=self._draws_quota,
+                )
+            )
+        if event.error:
+            self._complain(event.error, event.hint)
+
+    def _print(self, lines: list[Line]) -> None:
+        for line in lines:
+            self._out(line)
+
+    def _summary(self, event: Finished) -> Line:
+        """Say in one line how a quiet run ended."""
+        account = f"{safe(self._started.account)}: " if self._started is not None else ""
+        total = event.total
+        counts = f"{format_count(total.archived)} archived, {format_count(total.failed)} failed"
+        return Line(f"mailarchive: {account}{counts}; exit {event.exit_code:d}: {event.exit_code.meaning}", "bad")

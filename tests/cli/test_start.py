@@ -1,0 +1,105 @@
+"""What the command loads, says and returns before it does anything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import mailarchive
+from mailarchive.errors import ExitCode, worst
+from tests.command import mailarchive as command
+
+HEAVY = ("imapclient", "imaplib", "sqlite3", "ssl", "rich.progress", "rich", "dateutil", "platformdirs", "filelock", "email")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["backup", "--help"], ["demo", "--help"]])
+def test_help_loads_nothing_heavy(words: list[str]) -> None:
+    """--help and --version answer without servers, databases and colours being imported."""
+    script = (
+        "import sys\nfrom mailarchive.cli import run\n"
+        f"code = run({words!r})\n"
+        f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])\nsys.exit(code)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.rstrip().endswith("LOADED []"), found.stdout.splitlines()[-1]
+
+
+def test_the_exit_codes_stand_in_the_help() -> None:
+    """Each code with its meaning."""
+    result = command("--help")
+    assert result.code == 0
+    for code in ExitCode:
+        assert f"{code.value:>3}  {code.meaning}" in result.out
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    """--version."""
+    assert mailarchive.__version__ in command("--version").out
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        ([], 0),
+        ([ExitCode.DONE, ExitCode.PARTIAL], 3),
+        ([ExitCode.PARTIAL, ExitCode.LATER, ExitCode.BUSY], 11),
+        ([ExitCode.UNREACHABLE, ExitCode.PROTOCOL], 16),
+        ([ExitCode.SIGN_IN, ExitCode.CONFIG], 10),
+        ([ExitCode.DISK, ExitCode.ARCHIVE], 13),
+        ([ExitCode.ARCHIVE, ExitCode.BUG], 1),
+    ],
+)
+def test_the_most_serious_code_of_several_accounts_wins(codes: list[ExitCode], expected: int) -> None:
+    """1, 13, 14, 10, 12, 16, 15, 11, 75, 3."""
+    assert worst(codes) == expected
+
+
+def test_every_code_has_a_seriousness() -> None:
+    """No code but 0 is forgotten in the order."""
+    for code in ExitCode:
+        assert worst([code]) is code
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["backup", "--frobnicate"], "no such option"),
+        (["frobnicate"], "no such command"),
+        (["backup", "--limit", "0"], "--limit"),
+        (["backup", "--date", "never"], "--date"),
+        (["backup", "imaps://me@imap.example.org"], "--to DIR"),
+        (["backup", "imaps://me@imap.example.org", "other", "--to", "x"], "alone"),
+        (["backup", "home", "--to", "x"], "--to goes with a URL"),
+        (["backup", "imap+insecure://me@imap.example.org", "--to", "x"], "clear text is refused"),
+        (["backup", "imaps://me@imap.example.org:99999", "--to", "x"], "port"),
+        (["backup", "imaps://me@imap.example.org", "--to", "x", "--older-than", "1"], "a unit is missing"),
+        (["backup", "imaps://me@imap.example.org", "--to", "x", "--wait", "5m"], "--wait"),
+        (["backup", "imaps://me@imap.example.org", "--to", "x", "--fingerprint", "zz"], "64 hex digits"),
+        (["backup", "imaps://me@imap.example.org", "--to", "x", "--imap-search", "a\r\nb"], "printable ASCII"),
+        (["backup", "imaps://me@imap.example.org", "--to", "x", "--imap-search", "(ALL"], "do not close"),
+        (["backup", "imaps://me@imap.example.org", "--to", "x", "--mailbox", "a\nb"], "line break"),
+        (["backup", "imaps://me@imap.example.org", "--to", "x", "--mailbox", "!"], "empty"),
+        (["backup", "imaps://me@imap.example.org", "--to", "x", "--keep-under", "0"], "1 to 100"),
+        (["backup", "imaps://me@imap.example.org", "--to", "x", "--older-than", "1y", "--before", "2020"], "twice"),
+        (["backup", "imaps://me@imap.example.org", "--to", "x", "--before", "2019", "--after", "2020"], "exchange"),
+    ],
+)
+def test_wrong_usage_is_one_line_a_hint_and_exit_2(words: list[str], what: str) -> None:
+    """Nothing is connected, nothing is made; the line says what is wrong, the next one what to do."""
+    result = command(*words)
+    assert result.code == 2
+    assert result.out == ""
+    first, *hints = result.err.splitlines()
+    assert first.startswith("mailarchive: error: ")
+    assert what.lower() in result.err.lower()
+    assert all(line.startswith("hint: ") for line in hints)
+    assert "Traceback" not in result.err
+
+
+def test_a_missing_configuration_names_the_one_off_form() -> None:
+    """`mailarchive backup` on a fresh machine: exit 10 and what to type."""
+    result = command("backup")
+    assert result.code == 10
+    assert "mailarchive backup imaps://" in result.err

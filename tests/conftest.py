@@ -1,0 +1,142 @@
+"""What every test stands on: a home that is not the user's, fixed randomness, and programs that may be missing.
+
+Law of this room: no test reads or writes the real home, and none depends on the environment it is started from. A test
+marked `dovecot` or `reader("mutt", ...)` is skipped where the program is absent; with MAILARCHIVE_REQUIRE_SERVERS=1,
+as in CI, it fails instead.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import zlib
+from typing import TYPE_CHECKING, Protocol
+
+import hypothesis
+import pytest
+
+from tests.servers.dovecot import Dovecot, find_program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.servers.dovecot import Account
+
+STRICT_VARIABLE = "MAILARCHIVE_REQUIRE_SERVERS"
+_STEERING = (
+    "CLICOLOR CLICOLOR_FORCE COLUMNS CREDENTIALS_DIRECTORY EDITOR FORCE_COLOR GNUPGHOME LESS LINES MAIL MAILCHECK "
+    "MAILDIR MAILRC MUTTRC NETRC NOTMUCH_CONFIG NOTMUCH_DATABASE NOTMUCH_PROFILE NO_COLOR PAGER PASSWORD_STORE_DIR "
+    "TTY_COMPATIBLE TTY_INTERACTIVE VISUAL"
+)
+_CLEARED = frozenset(_STEERING.split())
+_PLACES = {
+    "HOME": "",
+    "USERPROFILE": "",
+    "APPDATA": "AppData/Roaming",
+    "LOCALAPPDATA": "AppData/Local",
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_CONFIG_DIRS": "etc/xdg",
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_DATA_HOME": ".local/share",
+    "XDG_RUNTIME_DIR": "run",
+    "XDG_STATE_HOME": ".local/state",
+}
+
+hypothesis.settings.register_profile("deterministic", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("deterministic")
+
+
+class MakeUser(Protocol):
+    """The type of the fixture `dovecot_user`."""
+
+    def __call__(self, user: str | None = None, password: str = "secret") -> Account:
+        """Make a user with an empty maildrop on the server of the session."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--seed`."""
+    parser.addoption("--seed", type=int, default=20251123, help="seed of the tests that use the fixture `seed`")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Apply the markers `dovecot`, `reader` and `needs_root`."""
+    wanted = ["dovecot", "doveadm"] if item.get_closest_marker("dovecot") else []
+    for marker in item.iter_markers("reader"):
+        wanted += marker.args
+    for program in wanted:
+        require_program(program)
+    if item.get_closest_marker("needs_root") and os.geteuid() != 0:
+        pytest.skip("needs root")
+
+
+def require_program(name: str) -> str:
+    """Return the path of a program; without it, skip the test, or fail it where servers are required."""
+    path = find_program(name)
+    if path is not None:
+        return path
+    if os.environ.get(STRICT_VARIABLE) == "1":
+        pytest.fail(f"{name} is not installed, and {STRICT_VARIABLE}=1 demands it", pytrace=False)
+    pytest.skip(f"{name} is not installed")
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str], str]:
+    """Return `require_program`: `require("mutt")` is the path of mutt, or the test is skipped, or failed in CI."""
+    return require_program
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return an endless row of folders, not yet made, one for each test: quicker than `tmp_path` for each."""
+    base = tmp_path_factory.mktemp("homes")
+    return (base / str(number) for number in itertools.count())
+
+
+@pytest.fixture(autouse=True)
+def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Point HOME and every place that programs look at to a new empty folder, and clear what would steer them."""
+    place = next(homes)
+    for variable in list(os.environ):
+        if variable in _CLEARED or (variable.startswith("MAILARCHIVE_") and variable != STRICT_VARIABLE):
+            monkeypatch.delenv(variable)
+    for variable, below in _PLACES.items():
+        monkeypatch.setenv(variable, str(place / below))
+    (place / "run").mkdir(parents=True, mode=0o700)
+    return place
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """Return a number of the test's own, printed so that a failure shows it; `--seed` changes all of them."""
+    base: int = request.config.getoption("--seed")
+    chosen = zlib.crc32(request.node.nodeid.encode(), base & 0xFFFFFFFF)
+    print(f"seed {chosen} (--seed {base})")  # noqa: T201 - pytest shows it with a failure
+    return chosen
+
+
+@pytest.fixture
+def rng(seed: int) -> random.Random:
+    """Return a random generator started from `seed`."""
+    return random.Random(seed)
+
+
+@pytest.fixture(scope="session")
+def dovecot() -> Iterator[Dovecot]:
+    """Yield the one Dovecot of the session; use `dovecot_user` for a maildrop of your own."""
+    require_program("dovecot")
+    with Dovecot() as server:
+        yield server
+
+
+@pytest.fixture
+def dovecot_user(dovecot: Dovecot, request: pytest.FixtureRequest) -> MakeUser:
+    """Return a function that makes a user, with an empty maildrop, in a millisecond."""
+    made = itertools.count()
+
+    def make(user: str | None = None, password: str = "secret") -> Account:
+        unique = f"{zlib.crc32(request.node.nodeid.encode()):08x}-{next(made)}@example.org"
+        return dovecot.add_user(user or f"user-{unique}", password)
+
+    return make

@@ -1,0 +1,328 @@
+"""What a Maildir archive looks like on disk (`archive-format.md` sections 1 to 3, 6 and 9)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import tomllib
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mailarchive.archives.opening import open_for_reading, open_for_writing
+from mailarchive.errors import ArchiveError, BusyError
+from mailarchive.model import Location, Mailbox
+from tests.contract.archives import ACCOUNT, INBOX, MaildirShelf, add, octets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WHEN = datetime(2014, 3, 1, 10, tzinfo=timezone(timedelta(hours=1)))
+MESSAGE = b"Subject: hello\r\n\r\nbody\r\n"
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[MaildirShelf]:
+    """Give a Maildir archive."""
+    made = MaildirShelf(tmp_path / "archive")
+    yield made
+    made.close()
+
+
+def files(path: Path) -> list[Path]:
+    """Give the messages of an archive."""
+    return sorted(found for found in path.rglob("*") if found.parent.name == "cur")
+
+
+@pytest.mark.parametrize(
+    ("flags", "letters"),
+    [
+        (frozenset(), ""),
+        (frozenset({"\\Seen"}), "S"),
+        (frozenset({"\\Seen", "\\Flagged", "\\Answered", "\\Draft", "$Forwarded"}), "DFPRS"),
+        (frozenset({"\\Deleted", "$label1", "odd]"}), ""),
+    ],
+)
+def test_the_name_says_date_digest_size_and_flags(shelf: MaildirShelf, flags: frozenset[str], letters: str) -> None:
+    """Epoch, 32 hex digits, octets, sorted flag letters; mtime is INTERNALDATE; never T for a deleted one."""
+    archive = shelf.open()
+    stored = add(archive, MESSAGE, internal_date=WHEN, flags=flags)
+    archive.sync()
+    (file,) = files(shelf.path)
+    digits = hashlib.sha256(MESSAGE).hexdigest()
+    assert file.name == f"{int(WHEN.timestamp())}.{digits[:32]}.mailarchive,S={len(MESSAGE)}:2,{letters}"
+    assert file.stat().st_mtime == WHEN.timestamp()
+    assert stored.location == f"INBOX/{file.name.partition(':')[0]}"
+    assert file.read_bytes() == MESSAGE
+
+
+@pytest.mark.parametrize("when", [None, datetime(1960, 1, 1, tzinfo=UTC)])
+def test_an_unknown_or_ancient_date_is_0(shelf: MaildirShelf, when: datetime | None) -> None:
+    """The name begins with 0 and the modification time is left alone."""
+    archive = shelf.open()
+    add(archive, MESSAGE, internal_date=when)
+    archive.sync()
+    (file,) = files(shelf.path)
+    assert file.name.startswith("0.")
+    assert file.stat().st_mtime > 1_600_000_000
+
+
+def test_folders_and_files_are_closed_to_others_whatever_the_umask(shelf: MaildirShelf) -> None:
+    """0700 and 0600 under umask 0 as under any other; manifests 0400 when they are over."""
+    before = os.umask(0)
+    try:
+        archive = shelf.open()
+        add(archive, MESSAGE, Mailbox("Work/Été 2014", b"", "/"))
+        archive.sync()
+        manifest = archive.manifest("run1")
+        manifest.write(type="x")
+        manifest.close()
+    finally:
+        os.umask(before)
+    for path in [shelf.path, *shelf.path.rglob("*")]:
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        if path.suffix == ".jsonl":
+            assert mode == 0o400, path
+        else:
+            assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_the_marker_tells_a_stranger_what_this_is(shelf: MaildirShelf) -> None:
+    """archive.toml begins with ten lines of comment, and names version, id, format, layout, separator and account."""
+    shelf.open()
+    text = (shelf.path / ".mailarchive" / "archive.toml").read_text()
+    assert all(line.startswith("#") for line in text.splitlines()[:10])
+    data = tomllib.loads(text)
+    assert data["version"] == 1
+    assert data["account"] == ACCOUNT
+    assert (data["format"], data["layout"], data["separator"]) == ("maildir", "nested", ":")
+    assert len(data["id"]) == 32
+    assert (shelf.path / ".mailarchive" / ".noindex").exists()
+
+
+def test_a_flag_that_a_mail_program_set_does_not_hide_the_file(shelf: MaildirShelf) -> None:
+    """A renamed file is found by the first part of its name, in cur and in new."""
+    archive = shelf.open()
+    stored = add(archive, MESSAGE, internal_date=WHEN)
+    archive.sync()
+    (file,) = files(shelf.path)
+    file.rename(file.with_name(file.name + "FS"))
+    archive = shelf.open()
+    assert archive.holds(stored.location)
+    assert octets(archive, stored.location) == MESSAGE
+    (file,) = files(shelf.path)
+    file.rename(shelf.path / "INBOX" / "new" / file.name.partition(":")[0])
+    archive = shelf.open()
+    assert octets(archive, stored.location) == MESSAGE
+    assert add(archive, MESSAGE, internal_date=WHEN).already
+
+
+def test_a_file_renamed_during_the_run_is_found_again(shelf: MaildirShelf) -> None:
+    """A mail program on the archive at the same time costs nothing."""
+    archive = shelf.open()
+    add(archive, MESSAGE, internal_date=WHEN)
+    archive.sync()
+    (file,) = files(shelf.path)
+    file.rename(file.with_name(file.name + "S"))
+    assert add(archive, MESSAGE, internal_date=WHEN).already
+    archive.sync()
+    assert len(files(shelf.path)) == 1
+
+
+def test_a_damaged_copy_is_set_aside_and_the_fresh_octets_take_its_place(shelf: MaildirShelf) -> None:
+    """Nothing is overwritten: the damaged file lies in .mailarchive/damaged, and the report says so."""
+    archive = shelf.open()
+    first = add(archive, MESSAGE, internal_date=WHEN)
+    archive.sync()
+    (file,) = files(shelf.path)
+    file.write_bytes(MESSAGE.replace(b"hello", b"hallo"))
+    archive = shelf.open()
+    second = add(archive, MESSAGE, internal_date=WHEN)
+    archive.sync()
+    assert second.damaged
+    assert not second.already
+    assert octets(archive, first.location) == MESSAGE
+    (aside,) = (shelf.path / ".mailarchive" / "damaged").iterdir()
+    assert aside.read_bytes() == MESSAGE.replace(b"hello", b"hallo")
+
+
+def test_equal_bytes_with_the_same_date_are_a_hard_link(shelf: MaildirShelf) -> None:
+    """Two mailboxes, one file with two names; with another date, two files."""
+    archive = shelf.open()
+    first = add(archive, MESSAGE, internal_date=WHEN)
+    archive.sync()
+    archive = shelf.open()
+    assert shelf.opened is not None
+    shelf.opened.mail.elsewhere = lambda digest: first.location if digest == first.digest else None
+    add(archive, MESSAGE, Mailbox("Linked", b"", "/"), internal_date=WHEN, flags=frozenset({"\\Seen"}))
+    archive.sync()
+    add(archive, MESSAGE, Mailbox("Other", b"", "/"), internal_date=WHEN + timedelta(days=1))
+    archive.sync()
+    inodes = {file.parts[-3]: file.stat().st_ino for file in files(shelf.path)}
+    assert inodes["INBOX"] == inodes["Linked"] != inodes["Other"]
+    assert list(shelf.path.rglob("tmp/*")) == []
+
+
+def test_a_damaged_twin_is_not_linked(shelf: MaildirShelf) -> None:
+    """A copy elsewhere is read back before a link relies on it."""
+    archive = shelf.open()
+    first = add(archive, MESSAGE, internal_date=WHEN)
+    archive.sync()
+    files(shelf.path)[0].write_bytes(b"damaged")
+    assert shelf.opened is not None
+    shelf.opened.mail.elsewhere = lambda _: first.location
+    second = add(archive, MESSAGE, Mailbox("Other", b"", "/"), internal_date=WHEN)
+    archive.sync()
+    assert octets(archive, second.location) == MESSAGE
+
+
+def test_left_overs_of_ours_are_swept_and_others_stay(shelf: MaildirShelf) -> None:
+    """What an interrupted run left in tmp goes at the next start; what a mail program put there does not."""
+    archive = shelf.open()
+    add(archive, MESSAGE)
+    archive.sync()
+    tmp = shelf.path / "INBOX" / "tmp"
+    (tmp / "run0.1.mailarchive").write_bytes(b"half")
+    (tmp / "1234.other").write_bytes(b"theirs")
+    shelf.open()
+    assert [left.name for left in tmp.iterdir()] == ["1234.other"]
+
+
+def test_a_link_inside_the_archive_is_not_followed(shelf: MaildirShelf, tmp_path: Path) -> None:
+    """A mailbox folder that is a link to somewhere else is refused, and nothing is written there."""
+    shelf.open()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (shelf.path / "INBOX").symlink_to(outside)
+    archive = shelf.open()
+    with pytest.raises(ArchiveError, match="link"):
+        add(archive, MESSAGE)
+    assert list(outside.iterdir()) == []
+
+
+def test_the_archive_folder_itself_may_be_a_link(tmp_path: Path) -> None:
+    """Only inside are links refused."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "archive").symlink_to(tmp_path / "disk")
+    shelf = MaildirShelf(tmp_path / "archive")
+    archive = shelf.open()
+    stored = add(archive, MESSAGE)
+    archive.sync()
+    assert octets(archive, stored.location) == MESSAGE
+    shelf.close()
+
+
+@pytest.mark.parametrize("location", ["../INBOX/x", "/etc/passwd", "INBOX/../../x", ".mailarchive/lock", "", "INBOX"])
+def test_a_location_cannot_lead_out_of_the_archive(shelf: MaildirShelf, location: str) -> None:
+    """Locations come from a file that somebody may have edited."""
+    archive = shelf.open()
+    add(archive, MESSAGE)
+    archive.sync()
+    assert not archive.holds(Location(location))
+
+
+def test_a_folder_with_other_things_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    """No archive is made beside a user's files."""
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(ArchiveError, match="something else"):
+        open_for_writing(tmp_path, ACCOUNT, run="r", started="07:04")
+    assert [found.name for found in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_file_is_no_archive(tmp_path: Path) -> None:
+    """--to FILE is refused."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArchiveError, match="is a file"):
+        open_for_writing(tmp_path / "file", ACCOUNT, run="r", started="07:04")
+
+
+def test_an_archive_belongs_to_one_account(shelf: MaildirShelf) -> None:
+    """Another user or host is refused, for writing and for reading."""
+    shelf.open()
+    shelf.close()
+    other = ACCOUNT.replace("me@", "you@")
+    with pytest.raises(ArchiveError, match="is the archive of"):
+        open_for_writing(shelf.path, other, run="r", started="07:04")
+    with pytest.raises(ArchiveError, match="is the archive of"):
+        open_for_reading(shelf.path, other)
+
+
+def test_a_later_version_is_refused_and_nothing_is_touched(shelf: MaildirShelf) -> None:
+    """archive.toml of version 2 belongs to a later program."""
+    shelf.open()
+    shelf.close()
+    toml = shelf.path / ".mailarchive" / "archive.toml"
+    toml.write_text(toml.read_text().replace("version = 1", "version = 2"))
+    before = {path: path.stat().st_mtime_ns for path in shelf.path.rglob("*.toml")}
+    with pytest.raises(ArchiveError, match="version 2"):
+        open_for_writing(shelf.path, ACCOUNT, run="r", started="07:04")
+    assert {path: path.stat().st_mtime_ns for path in shelf.path.rglob("*.toml")} == before
+
+
+def test_a_disk_that_is_not_mounted_is_never_a_new_start(shelf: MaildirShelf, tmp_path: Path) -> None:
+    """The folder is empty or gone, and an archive was there: exit 13, whether written or only planned."""
+    archive = shelf.open()
+    add(archive, MESSAGE)
+    archive.sync()
+    shelf.close()
+    shelf.path.rename(tmp_path / "unplugged")
+    for empty in (False, True):
+        if empty:
+            shelf.path.mkdir()
+        with pytest.raises(ArchiveError, match="not found"):
+            open_for_writing(shelf.path, ACCOUNT, run="r", started="07:04")
+        with pytest.raises(ArchiveError, match="not found"):
+            open_for_reading(shelf.path, ACCOUNT)
+    assert list(shelf.path.iterdir()) == []
+    shelf.path.rmdir()
+    (tmp_path / "unplugged").rename(shelf.path)
+    shelf.open()
+
+
+def test_a_second_run_is_told_who_holds_the_archive(shelf: MaildirShelf) -> None:
+    """BusyError names start and pid, and the lock is free again after the first run."""
+    shelf.open()
+    with pytest.raises(BusyError, match=rf"since 07:04 \(pid {os.getpid()}"):
+        open_for_writing(shelf.path, ACCOUNT, run="r", started="08:00")
+    shelf.close()
+    open_for_writing(shelf.path, ACCOUNT, run="r", started="08:00").close()
+
+
+def test_an_interrupted_start_is_begun_again(tmp_path: Path) -> None:
+    """A folder that holds only an unfinished .mailarchive becomes an archive."""
+    path = tmp_path / "archive"
+    (path / ".mailarchive" / "runs").mkdir(parents=True)
+    open_for_writing(path, ACCOUNT, run="r", started="07:04").close()
+    assert (path / ".mailarchive" / "archive.toml").exists()
+
+
+def test_a_lost_marker_beside_mail_is_no_new_start(shelf: MaildirShelf) -> None:
+    """Mail without a marker is somebody's mail: exit 13."""
+    archive = shelf.open()
+    add(archive, MESSAGE)
+    archive.sync()
+    shelf.close()
+    (shelf.path / ".mailarchive" / "archive.toml").unlink()
+    with pytest.raises(ArchiveError, match="marker"):
+        open_for_writing(shelf.path, ACCOUNT, run="r", started="07:04")
+
+
+def test_a_manifest_holds_plain_lines(shelf: MaildirShelf) -> None:
+    """Each line is one JSON object; dates have a zone; None is left out; a sync makes it visible on disk."""
+    archive = shelf.open()
+    manifest = archive.manifest("run1")
+    manifest.write(manifest=1, run="run1", cut_off=WHEN, nothing=None)
+    manifest.write(type="archived", mailbox="\x1b[31mÉté", flags=frozenset({"b", "a"}))
+    manifest.sync()
+    path = shelf.path / ".mailarchive" / "runs" / "run1.jsonl"
+    lines = path.read_bytes().splitlines()
+    assert json.loads(lines[0]) == {"manifest": 1, "run": "run1", "cut_off": "2014-03-01T10:00:00+01:00"}
+    assert json.loads(lines[1]) == {"type": "archived", "mailbox": "\x1b[31mÉté", "flags": ["a", "b"]}
+    assert b"\x1b" not in lines[1]
+    manifest.close()
+    with pytest.raises(ArchiveError):
+        archive.manifest("run1")

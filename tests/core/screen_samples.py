@@ -1,0 +1,201 @@
+"""A small run as events, and streams to watch a screen with."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mailarchive
+from mailarchive.errors import ExitCode
+from mailarchive.events import (
+    Archived,
+    Failed,
+    Fetching,
+    Finished,
+    Gone,
+    Held,
+    Listing,
+    MailboxFinished,
+    Planned,
+    PlannedMailbox,
+    Started,
+    Tally,
+    Warned,
+)
+from mailarchive.model import UID, UIDL, Digest, Quota
+
+if TYPE_CHECKING:
+    from mailarchive.events import (
+        Event,
+    )
+
+CET = timezone(timedelta(hours=1))
+RUN = "2026-11-23T081502Z-3f"
+DIGEST = Digest("sha256:" + "0f" * 32)
+TALLY = Tally(on_server=5, selected=3, already=1, archived=2, deleted=2, kept=1, failed=0, size=2048)
+STARTED = Started(
+    run=RUN,
+    command="backup",
+    account="home",
+    server="imaps://imap.example.org",
+    archive="/srv/mail/home",
+    selection="older than 1y = before 2025-11-23 00:00 CET",
+    cut_off=datetime(2025, 11, 23, tzinfo=CET),
+)
+FINISHED = Finished(
+    run=RUN,
+    archive="/srv/mail/home",
+    mailboxes=(("INBOX", TALLY),),
+    total=TALLY,
+    exit_code=ExitCode.DONE,
+    quota=Quota(1_840_000_000, 2_000_000_000),
+    seconds=1.5,
+    kept=(("flagged", 1),),
+)
+PLANNED = Planned((PlannedMailbox("INBOX", on_server=5, selected=3, already=1, fetch=2, size=2048),))
+FAILED_RUN = Finished(
+    run=RUN,
+    archive="/srv/mail/home",
+    mailboxes=(("INBOX", Tally(on_server=5, selected=3, archived=2, failed=1, size=2048)),),
+    total=Tally(on_server=5, selected=3, archived=2, failed=1, size=2048),
+    exit_code=ExitCode.PARTIAL,
+)
+TALLY_JSON = {
+    "on_server": 5,
+    "selected": 3,
+    "already": 1,
+    "archived": 2,
+    "deleted": 2,
+    "kept": 1,
+    "failed": 0,
+    "size": 2048,
+}
+
+EVERY_EVENT: list[tuple[Event, dict[str, Any]]] = [
+    (
+        STARTED,
+        {
+            "event": "started",
+            "run": RUN,
+            "command": "backup",
+            "account": "home",
+            "server": "imaps://imap.example.org",
+            "archive": "/srv/mail/home",
+            "selection": "older than 1y = before 2025-11-23 00:00 CET",
+            "cut_off": "2025-11-23T00:00:00+01:00",
+            "dry_run": False,
+        },
+    ),
+    (Listing("INBOX", 1, 7), {"event": "listing", "mailbox": "INBOX", "done": 1, "total": 7}),
+    (
+        PLANNED,
+        {
+            "event": "planned",
+            "mailboxes": [{"mailbox": "INBOX", "on_server": 5, "selected": 3, "already": 1, "fetch": 2, "size": 2048}],
+        },
+    ),
+    (Fetching("INBOX", 2, 2048), {"event": "fetching", "mailbox": "INBOX", "count": 2, "size": 2048}),
+    (
+        Archived("INBOX", UID(7), DIGEST, 1024),
+        {"event": "archived", "mailbox": "INBOX", "uid": 7, "digest": DIGEST, "size": 1024, "already": False},
+    ),
+    (
+        Failed("INBOX", UIDL("a~b"), "too large"),
+        {"event": "failed", "mailbox": "INBOX", "uid": "a~b", "reason": "too large"},
+    ),
+    (
+        Held("INBOX", UID(9), "empty"),
+        {"event": "held", "mailbox": "INBOX", "uid": 9, "reason": "empty"},
+    ),
+    (Gone("INBOX", 2), {"event": "gone", "mailbox": "INBOX", "count": 2}),
+    (Warned("slow"), {"event": "warned", "message": "slow", "mailbox": "", "serious": False}),
+    (
+        MailboxFinished("INBOX", TALLY),
+        {"event": "mailbox_finished", "mailbox": "INBOX", "tally": TALLY_JSON},
+    ),
+    (
+        FINISHED,
+        {
+            "event": "finished",
+            "run": RUN,
+            "archive": "/srv/mail/home",
+            "mailboxes": [["INBOX", TALLY_JSON]],
+            "total": TALLY_JSON,
+            "exit_code": 0,
+            "quota": {"used": 1_840_000_000, "limit": 2_000_000_000, "percent": 92.0},
+            "seconds": 1.5,
+            "error": "",
+            "hint": "",
+            "kept": [["flagged", 1]],
+        },
+    ),
+]
+
+RESULT = f"""\
+home · imaps://imap.example.org · older than 1y = before 2025-11-23 00:00 CET
+  mailbox            on server   selected   already   archived   deleted   kept   failed       bytes
+  INBOX                      5          3         1          2         2      1        0      2.0 kB
+  total                      5          3         1          2         2      1        0      2.0 kB
+  kept: 1 flagged
+  quota: 1.84 GB of 2.00 GB (92 %)
+  archive: /srv/mail/home   run: {RUN}   undo with: mailarchive undo {RUN}
+"""
+
+
+class Tty(io.StringIO):
+    """A terminal without a descriptor; it is 80 cells wide then."""
+
+    def isatty(self) -> bool:
+        """Say yes."""
+        return True
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+EVIL = "[red]x[/nope]\x1b]0;owned\x07\u202e\x9b2J\r\ny"
+
+
+def lines_of(out: io.StringIO) -> list[dict[str, Any]]:
+    """Read JSON lines."""
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def shown(text: str) -> list[str]:
+    """Say what stands on a terminal at the end: a carriage return goes back, and what follows overwrites."""
+    rows = []
+    for row in re.sub(r"\x1b\[[0-9;]*m", "", text).split("\n"):
+        cells: list[str] = []
+        for part in row.split("\r"):
+            cells[: len(part)] = part
+        rows.append("".join(cells).rstrip())
+    return rows
+
+
+def child(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run code in a fresh interpreter that reports to pipes."""
+    root = str(Path(mailarchive.__file__).parents[1])
+    paths = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=inherited | {"PYTHONPATH": paths} | environment,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )

@@ -1,0 +1,251 @@
+"""What the FETCH reader makes of answers that no well-behaved server sends (RFC 9051 section 7.5.2)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mailarchive.errors import LaterError, ProtocolError, UnreachableError
+from mailarchive.model import UID, NotFetched, RemoteMessage
+from mailarchive.sources import imap_fetch
+from mailarchive.sources.imap_commands import READING, Commands, Refused
+from tests.servers.scripted import Scripted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DATE = b"01-Mar-2014 10:00:00 +0100"
+WHEN = datetime(2014, 3, 1, 9, tzinfo=UTC)
+OK = b"TAG OK done\r\n"
+
+
+def listed(*uids: int) -> list[RemoteMessage]:
+    """Make the listing that a fetch begins from."""
+    return [RemoteMessage(UID(uid), 5, WHEN, frozenset()) for uid in uids]
+
+
+def fetched(server: Scripted, messages: Sequence[RemoteMessage]) -> dict[int, tuple[bytes, RemoteMessage] | NotFetched]:
+    """Fetch everything; gives octets and facts, or the reason, by UID."""
+    found: dict[int, tuple[bytes, RemoteMessage] | NotFetched] = {}
+    for arrival in imap_fetch.bodies(Commands(server.session), messages):
+        if isinstance(arrival, NotFetched):
+            assert int(arrival.uid) not in found
+            found[int(arrival.uid)] = arrival
+        else:
+            octets = b"".join(bytes(chunk) for chunk in arrival.chunks())
+            assert int(arrival.message.uid) not in found
+            found[int(arrival.message.uid)] = octets, arrival.message
+    return found
+
+
+USUAL = b'* 1 FETCH (UID 7 FLAGS (\\Seen) INTERNALDATE "' + DATE + b'" BODY[] {5}\r\nhello)\r\n'
+
+SHAPES = {
+    "the usual shape": USUAL,
+    "body first, facts behind it": b'* 1 FETCH (BODY[] {5}\r\nhello UID 7 FLAGS (\\Seen) INTERNALDATE "'
+    + DATE
+    + b'")\r\n',
+    "lower case": b'* 1 fetch (uid 7 flags (\\SEEN) internaldate "' + DATE + b'" body[] {5}\r\nhello)\r\n',
+    "UIDFETCH of RFC 9586": b'* 7 UIDFETCH (UID 7 FLAGS (\\Seen) INTERNALDATE "' + DATE + b'" BODY[] {5}\r\nhello)\r\n',
+    "items nobody asked for": b'* 1 FETCH (X-GM-MSGID 1 MODSEQ (9) UID 7 FLAGS (\\Seen) INTERNALDATE "'
+    + DATE
+    + b'" X-GM-LABELS ("\\\\Inbox" {3}\r\na b) BODY[] {5}\r\nhello)\r\n',
+    "more items behind the usual shape": USUAL[:-3] + b" MODSEQ (12))\r\n",
+    "a quoted body": b'* 1 FETCH (UID 7 FLAGS (\\Seen) INTERNALDATE "' + DATE + b'" BODY[] "hello")\r\n',
+    "a non-synchronising literal mark": USUAL.replace(b"{5}", b"{5+}"),
+    "LF alone at the ends of lines": USUAL.replace(b"\r\n", b"\n"),
+    "noise around it": b"* 9 EXISTS\r\n* 1 FETCH (FLAGS (\\Flagged))\r\n* 3 EXPUNGE\r\n* OK still here (\r\n"
+    + USUAL
+    + b'* 0 RECENT\r\n* FLAGS (\\Seen)\r\n* LIST () "/" {3}\r\nabc\r\n* 2 FETCH (UID 99 FLAGS (\\Deleted))\r\n',
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_shape_of_an_answer_gives_the_same_message(name: str) -> None:
+    """Attributes in any order, case and company give the exact octets and the facts of their own UID."""
+    with Scripted([("UID FETCH 7 ", SHAPES[name] + OK)]) as server:
+        octets, message = fetched(server, listed(7))[7]  # type: ignore[misc] # a NotFetched would fail to unpack
+    assert octets == b"hello"
+    assert message.uid == 7
+    assert message.flags == {"\\Seen"}
+    assert message.internal_date == WHEN
+
+
+def test_flags_without_a_uid_never_reach_another_message() -> None:
+    """An unsolicited FETCH names a sequence number that equals a UID: its flags are dropped."""
+    noise = b"* 7 FETCH (FLAGS (\\Deleted \\Flagged))\r\n"
+    with Scripted([("UID FETCH", noise + USUAL + noise + OK)]) as server:
+        _, message = fetched(server, listed(7))[7]  # type: ignore[misc] # as above
+    assert message.flags == {"\\Seen"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"* 1 FETCH (UID 7 BODY[] NIL)\r\n",
+        b"* 1 FETCH (UID 7 BODY[] {0}\r\n)\r\n",
+        b'* 1 FETCH (UID 7 BODY[] "")\r\n',
+        b"* 1 FETCH (BODY[] NIL UID 7)\r\n",
+    ],
+)
+def test_an_empty_body_is_not_a_message(answer: bytes) -> None:
+    """NIL, an empty literal and an empty string are told as a failure, and nothing is stored."""
+    with Scripted([("UID FETCH", answer + OK)]) as server:
+        found = fetched(server, listed(7))[7]
+    assert isinstance(found, NotFetched)
+    assert not found.gone
+
+
+def test_an_ok_without_data_is_a_failure_if_the_message_is_still_there() -> None:
+    """The server says OK and gives nothing: asked again by UID it still lists the message."""
+    script = [(r"UID FETCH 7 \(UID FLAGS", OK), (r"UID FETCH 7 \(UID\)", b"* 1 FETCH (UID 7)\r\n" + OK)]
+    with Scripted(script) as server:
+        found = fetched(server, listed(7))[7]
+    assert found == NotFetched(UID(7), "the server lists it and gives no text for it")
+
+
+def test_a_message_that_another_hand_removed_is_gone_and_no_failure() -> None:
+    """The server says OK and gives nothing, and knows the UID no more."""
+    with Scripted([(r"UID FETCH 7 \(UID FLAGS", OK), (r"UID FETCH 7 \(UID\)", OK)]) as server:
+        found = fetched(server, listed(7))[7]
+    assert isinstance(found, NotFetched)
+    assert found.gone
+
+
+def body(uid: int) -> bytes:
+    """Write the usual answer for one UID."""
+    return USUAL.replace(b"UID 7", b"UID %d" % uid)
+
+
+def test_a_refused_batch_is_halved_until_the_bad_message_stands_alone() -> None:
+    """One message that the server cannot give costs that message and no other."""
+    no = b"TAG NO [SERVERBUG] cannot\r\n"
+    script = [
+        (r"UID FETCH 1:4 ", body(1) + no),
+        (r"UID FETCH 2 ", body(2) + OK),
+        (r"UID FETCH 3:4 ", no),
+        (r"UID FETCH 3 ", no),
+        (r"UID FETCH 4 ", body(4) + OK),
+    ]
+    with Scripted(script) as server:
+        found = fetched(server, listed(1, 2, 3, 4))
+        assert server.unexpected == []
+    assert {uid for uid, each in found.items() if not isinstance(each, NotFetched)} == {1, 2, 4}
+    assert isinstance(found[3], NotFetched)
+    assert "SERVERBUG" in found[3].reason
+
+
+def test_a_server_that_asks_for_patience_is_not_asked_again() -> None:
+    """A throttled FETCH ends the account for now; what came before has been given."""
+    answer = body(1) + b"TAG BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds\r\n"
+    with Scripted([("UID FETCH", answer)]) as server, pytest.raises(LaterError, match="299961"):
+        fetched(server, listed(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (USUAL + USUAL + OK, "twice"),
+        (body(8) + OK, "not asked for"),
+        (USUAL.replace(b"{5}", b"{3000000000}") + OK, "1 GiB"),
+        (USUAL.replace(b"UID 7", b"UID 0") + OK, "cannot be"),
+        (USUAL.replace(b"UID 7", b"UID 4294967296") + OK, "cannot be"),
+        (b"* 1 FETCH (UID 7 X " + b"(" * 100_000 + b"\r\n" + OK, "nested"),
+        (b"* 1 FETCH (UID 7 BODY[] {-1}\r\n" + OK, "read"),
+        (b"* 1 FETCH (UID 7 BODY[] {99999999999999}\r\n" + OK, "1 GiB"),
+        (b"* 1 FETCH (UID 7 BODY[HEADER.FIELDS (X)] {70000}\r\n" + OK, "literal"),
+        (b"x" * (2 << 20) + b"\r\n", "line of more than"),
+        (b"M99 OK done\r\n", "not asked"),
+        (b"hello\r\n", "no IMAP response"),
+    ],
+)
+def test_what_makes_no_sense_is_a_protocol_error(answer: bytes, what: str) -> None:
+    """Doubles, strangers, giants, deep nesting, endless lines and wrong tags stop the account, with bounded memory."""
+    with Scripted([("UID FETCH", answer)]) as server, pytest.raises(ProtocolError, match=what):
+        fetched(server, listed(7))
+
+
+def test_a_line_that_dies_within_a_literal_gives_no_message() -> None:
+    """FIN inside the octets: the consumer sees an error, never a short message."""
+    cut = USUAL.replace(b"{5}\r\nhello", b"{5}\r\nhel<CUT>")
+    with Scripted([("UID FETCH", cut)]) as server, pytest.raises(UnreachableError):
+        fetched(server, listed(7))
+
+
+def test_bye_ends_the_session_and_a_throttling_bye_asks_for_patience() -> None:
+    """BYE in the middle: unreachable, or later where the text says so."""
+    with Scripted([("UID FETCH", b"* BYE restarting\r\n")]) as server, pytest.raises(UnreachableError, match="restart"):
+        fetched(server, listed(7))
+    bye = b"* BYE Session expired, please login again.\r\n"
+    with Scripted([("UID FETCH", bye)]) as server, pytest.raises(LaterError):
+        fetched(server, listed(7))
+
+
+def test_large_sets_are_cut_into_short_lines_and_the_next_command_is_sent_ahead() -> None:
+    """20,000 odd UIDs: every line is under 8 kB, and the second one is on the wire before the first is answered."""
+    uids = list(range(1, 40_001, 2))
+    with Scripted([(r"UID FETCH", b"".join(body(uid) for uid in [1]) + OK)] * 1) as server:
+        commands = Commands(server.session)
+        arrivals = imap_fetch.bodies(commands, listed(*uids))
+        first = next(arrivals)
+        assert not isinstance(first, NotFetched)
+        assert b"".join(bytes(chunk) for chunk in first.chunks()) == b"hello"
+        assert commands._number == 2
+    assert all(len(command) < 8000 for command in server.commands)
+
+
+def test_a_command_that_changes_anything_cannot_be_sent() -> None:
+    """The allow list of a reading session holds whatever a bug above asks for."""
+    forbidden = (
+        b"STORE",
+        b"UID STORE",
+        b"EXPUNGE",
+        b"UID EXPUNGE",
+        b"CLOSE",
+        b"DELETE",
+        b"SELECT",
+        b"UID MOVE",
+        b"APPEND",
+    )
+    with Scripted([]) as server:
+        commands = Commands(server.session)
+        for command in forbidden:
+            assert command not in READING
+            with pytest.raises(AssertionError):
+                commands.send(command, b"1")
+        for arguments in (b"1 BODY[]", b"1 (UID RFC822)", b"1 RFC822.TEXT", b"", b" 1 (UID)", b"1\r\nM2 EXPUNGE"):
+            with pytest.raises(AssertionError):
+                commands.send(b"UID FETCH", arguments)
+        assert server.commands == []
+
+
+def test_a_refusal_keeps_the_data_that_came_before_it() -> None:
+    """A tagged NO after good FETCH data does not take the data away."""
+    with Scripted([("UID FETCH 7 ", USUAL + b"TAG NO some messages could not be fetched\r\n")]) as server:
+        assert fetched(server, listed(7))[7][0] == b"hello"  # type: ignore[index] # a NotFetched would fail
+
+
+def test_facts_count_only_with_a_uid_and_doubles_are_told() -> None:
+    """The listing reader takes the careful path for odd shapes and drops answers without a UID."""
+    answer = (
+        b'* 1 FETCH (UID 1 FLAGS () INTERNALDATE "' + DATE + b'" RFC822.SIZE 10)\r\n'
+        b'* 2 FETCH (RFC822.SIZE NIL UID 2 INTERNALDATE "32-Foo-2014 10:00:00 +0100" FLAGS (\\Seen ]odd))\r\n'
+        b"* 3 FETCH (FLAGS (\\Seen) RFC822.SIZE 3)\r\n"
+        b"* 4 FETCH (UID 4 FLAGS (\\Flagged))\r\n"
+        b"* 5 FETCH (UID 5 RFC822.SIZE -1)\r\n"
+    )
+    with Scripted([("UID FETCH", answer + OK)]) as server:
+        found = {fact.message.uid: fact for fact in imap_fetch.facts(Commands(server.session), [b"1:5"])}
+    assert found[UID(1)].message == RemoteMessage(UID(1), 10, WHEN, frozenset())
+    assert found[UID(2)].message == RemoteMessage(UID(2), None, None, frozenset({"\\Seen", "]odd"}))
+    assert not found[UID(4)].whole
+    assert found[UID(5)].message.size is None
+    assert set(found) == {1, 2, 4, 5}
+
+
+def test_a_refused_listing_raises_refused() -> None:
+    """The caller of the listing reader hears the server's words."""
+    with Scripted([("UID FETCH", b"TAG NO not now\r\n")]) as server, pytest.raises(Refused):
+        list(imap_fetch.facts(Commands(server.session), [b"1:5"]))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from mailarchive.backup import backup
 from mailarchive.model import Run
 from mailarchive.policy import Policy
-from tests.memory import MemoryArchive, MemoryCatalogue, MemoryMessage, MemorySource, never
+from tests.memory import MemoryMessage, never
 
 if TYPE_CHECKING:
     from mailarchive.events import Event, Finished
+    from tests.memory import MemoryArchive, MemoryCatalogue, MemorySource
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 CUT = NOW - timedelta(days=365)

@@ -12,25 +12,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from mailarchive.errors import ArchiveError
 from mailarchive.model import (
     UID,
-    UIDL,
     Capabilities,
-    Criteria,
     Digest,
     Location,
     Mailbox,
     MailboxStatus,
     NotFetched,
-    Placement,
-    Quota,
     RemoteMessage,
     StoredMessage,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+
+    from mailarchive.model import (
+        UIDL,
+        Criteria,
+        Placement,
+        Quota,
+    )
 
 
 class Stopped(BaseException):
@@ -249,6 +253,8 @@ class MemoryArchive:
 
     def read(self, location: Location) -> Iterator[bytes]:
         """Give the octets."""
+        if location not in self.durable:
+            raise ArchiveError(f"{location} is not in the archive")
         yield self.durable[location]
 
     def scan(self) -> Iterator[tuple[tuple[str, ...], Location]]:
@@ -319,5 +325,3 @@ class MemoryCatalogue:
 def never() -> None:
     """Do not stop."""
     return
-
-

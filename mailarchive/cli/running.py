@@ -90,9 +90,13 @@ def run_backup(
         cut_off=policy.before,
     )
     with ExitStack() as stack:
-        archive, catalogue = _places(stack, target, run, screen, dry_run=dry_run)
+        # A new archive is made only after the sign-in, so that a slip in the address leaves nothing behind; one that
+        # is there is locked before, so that a second run ends at once.
+        is_new = _check(target)
+        places = None if is_new else _places(stack, target, run, screen, dry_run=dry_run)
         password = password_for(target.password)
         source = stack.enter_context(connect(target.address, password.reveal(), target.trust))
+        archive, catalogue = places or _places(stack, target, run, screen, dry_run=dry_run)
         finished = backup(
             source,
             archive,
@@ -105,6 +109,15 @@ def run_backup(
             dry_run=dry_run,
         )
     return finished.exit_code
+
+
+def _check(target: Target) -> bool:
+    """Look at the archive without touching it; gives whether it is still to be made."""
+    found = open_for_reading(target.archive, target.address.identity)
+    if found is None:
+        return True
+    found.close()
+    return False
 
 
 def _places(stack: ExitStack, target: Target, run: Run, screen: Screen, *, dry_run: bool) -> tuple[Archive, Catalogue]:

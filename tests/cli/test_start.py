@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,7 +12,21 @@ import mailarchive
 from mailarchive.errors import ExitCode, worst
 from tests.command import mailarchive as command
 
-HEAVY = ("imapclient", "imaplib", "sqlite3", "ssl", "rich.progress", "rich", "dateutil", "platformdirs", "filelock", "email")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAVY = (
+    "imapclient",
+    "imaplib",
+    "sqlite3",
+    "ssl",
+    "rich.progress",
+    "rich",
+    "dateutil",
+    "platformdirs",
+    "filelock",
+    "email",
+)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["backup", "--help"], ["demo", "--help"]])
@@ -86,8 +101,11 @@ def test_every_code_has_a_seriousness() -> None:
         (["backup", "imaps://me@imap.example.org", "--to", "x", "--before", "2019", "--after", "2020"], "exchange"),
     ],
 )
-def test_wrong_usage_is_one_line_a_hint_and_exit_2(words: list[str], what: str) -> None:
+def test_wrong_usage_is_one_line_a_hint_and_exit_2(
+    words: list[str], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing is connected, nothing is made; the line says what is wrong, the next one what to do."""
+    monkeypatch.chdir(tmp_path)
     result = command(*words)
     assert result.code == 2
     assert result.out == ""
@@ -96,6 +114,7 @@ def test_wrong_usage_is_one_line_a_hint_and_exit_2(words: list[str], what: str) 
     assert what.lower() in result.err.lower()
     assert all(line.startswith("hint: ") for line in hints)
     assert "Traceback" not in result.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_configuration_names_the_one_off_form() -> None:

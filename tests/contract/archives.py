@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from mailarchive.archives.opening import open_for_writing
-from mailarchive.model import UID, Location, Mailbox, RemoteMessage
+from mailarchive.model import UID, Mailbox, RemoteMessage
 from tests.memory import MemoryArchive
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mailarchive.archives.opening import OpenArchive
-    from mailarchive.model import StoredMessage
+    from mailarchive.model import Location, StoredMessage
     from mailarchive.ports import Archive
 
 ACCOUNT = "imaps://me@imap.example.org:993"

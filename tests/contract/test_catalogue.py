@@ -92,7 +92,9 @@ def test_a_row_comes_back_as_it_was(tmp_path: Path) -> None:
     """Every column, the zone of the date included, after the file was closed and opened."""
     with closing(SqliteCatalogue(tmp_path / "c", ID)) as first:
         first.begin("run1", {"command": "backup", "started": "now"})
-        first.record("run1", [ROW, replace(ROW, uid=UID(2), internal_date=None, flags=None, size_announced=None, hold="")])
+        first.record(
+            "run1", [ROW, replace(ROW, uid=UID(2), internal_date=None, flags=None, size_announced=None, hold="")]
+        )
     with closing(SqliteCatalogue(tmp_path / "c", ID)) as again:
         found = again.placement("Été", 7, ROW.uid)
         assert found is not None

@@ -8,7 +8,6 @@ import os
 import stat
 import tomllib
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +15,11 @@ import pytest
 from mailarchive.archives.opening import open_for_reading, open_for_writing
 from mailarchive.errors import ArchiveError, BusyError
 from mailarchive.model import Location, Mailbox
-from tests.contract.archives import ACCOUNT, INBOX, MaildirShelf, add, octets
+from tests.contract.archives import ACCOUNT, MaildirShelf, add, octets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 WHEN = datetime(2014, 3, 1, 10, tzinfo=timezone(timedelta(hours=1)))
 MESSAGE = b"Subject: hello\r\n\r\nbody\r\n"

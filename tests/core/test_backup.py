@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,14 +20,18 @@ from mailarchive.errors import (
     UnreachableError,
     UsageError,
 )
-from mailarchive.events import Archived, Event, Failed, Fetching, Finished, Gone, Held, Planned, Started, Tally, Warned
+from mailarchive.events import Archived, Failed, Fetching, Finished, Gone, Held, Planned, Started, Tally, Warned
 from mailarchive.model import UID, Quota
 from mailarchive.policy import DateKind, HeaderTests, Policy
 from tests.jobs import CUT, NOW, old, run_backup, text, young
 from tests.memory import MemoryArchive, MemoryCatalogue, MemoryMessage, MemorySource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mailarchive.events import Event
+    from mailarchive.model import UIDL, Mailbox, RemoteMessage
+    from tests.memory import MemoryMailbox
 
 
 @pytest.fixture
@@ -200,9 +205,12 @@ def test_a_mailbox_renumbered_between_listing_and_fetch_is_left_for_the_next_run
     class Renumbering(MemorySource):
         """Changes UIDVALIDITY at each opening."""
 
-        def open(self, mailbox):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - as the parent
+        @contextmanager
+        def open(self, mailbox: Mailbox) -> Iterator[MemoryMailbox]:
+            """Open a mailbox under a new number."""
             self.uidvalidity["INBOX"] = (self.uidvalidity["INBOX"] or 0) + 1
-            return super().open(mailbox)
+            with super().open(mailbox) as box:
+                yield box
 
     moving = Renumbering()
     moving.boxes = source.boxes
@@ -309,19 +317,22 @@ def test_a_selection_that_cannot_be_is_refused_before_anything(source: MemorySou
 def test_header_tests_ask_for_headers_only_where_the_rest_fits(source: MemorySource) -> None:
     """--subject: headers of old messages are read, those of young ones are not."""
     asked: list[int] = []
-    original = type(source).open
 
     class Watching(MemorySource):
         """Notes whose headers are asked for."""
 
-        def open(self, mailbox):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - as the parent
-            manager = original(self, mailbox)
-            box = manager.__enter__()  # noqa: PLC2801 - it is given out open
-            headers = box.headers
-            box.headers = lambda messages: (asked.extend(int(m.uid) for m in messages), headers(messages))[1]  # type: ignore[method-assign]
-            import contextlib
+        @contextmanager
+        def open(self, mailbox: Mailbox) -> Iterator[MemoryMailbox]:
+            """Open a mailbox and watch it."""
+            with super().open(mailbox) as box:
+                headers = box.headers
 
-            return contextlib.nullcontext(box)
+                def watched(messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID | UIDL, bytes]]:
+                    asked.extend(int(message.uid) for message in messages)
+                    return headers(messages)
+
+                box.headers = watched  # type: ignore[method-assign] # to watch it is the point
+                yield box
 
     watching = Watching()
     watching.boxes = source.boxes
@@ -360,7 +371,10 @@ def test_a_disk_that_fails_at_the_very_end_is_told(source: MemorySource) -> None
     class Failing(MemoryCatalogue):
         """Cannot end a run."""
 
-        def finish(self, run, facts):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG002 - as the parent
+        def finish(self, run: str, facts: Mapping[str, object]) -> None:
+            """Fail."""
+            assert run in self.runs
+            assert facts
             raise ArchiveError("the disk is gone")
 
     archive, catalogue = MemoryArchive(), Failing()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mailarchive.events import Tally
 from mailarchive.model import UID, Mailbox, MailboxStatus, Quota, RemoteMessage
-from mailarchive.plan import Listed, Plan, make, nearest
+from mailarchive.plan import Listed, make, nearest
 from mailarchive.policy import Policy
+
+if TYPE_CHECKING:
+    from mailarchive.plan import Plan
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -49,7 +53,9 @@ B = listed("B", [message(1, 2), message(2, 4)])
         (Policy(free=10_000), {"A": ([1, 2, 3], [9]), "B": ([1, 2], [])}),
     ],
 )
-def test_limits_take_the_oldest_of_all_mailboxes(policy: Policy, expected: dict[str, tuple[list[int], list[int]]]) -> None:
+def test_limits_take_the_oldest_of_all_mailboxes(
+    policy: Policy, expected: dict[str, tuple[list[int], list[int]]]
+) -> None:
     """--limit counts what is to be fetched; --free counts what is archived too; an unknown date comes last."""
     assert uids(make([A, B], policy)) == expected
 
@@ -68,7 +74,14 @@ def test_the_event_and_the_tally_tell_the_same() -> None:
     """Counts and octets of the plan, as the screen shows them."""
     plan = make([A], Policy())
     (shown,) = plan.event().mailboxes
-    assert (shown.mailbox, shown.on_server, shown.selected, shown.already, shown.fetch, shown.size) == ("A", 50, 4, 1, 3, 300)
+    assert (shown.mailbox, shown.on_server, shown.selected, shown.already, shown.fetch, shown.size) == (
+        "A",
+        50,
+        4,
+        1,
+        3,
+        300,
+    )
     assert plan.mailboxes[0].tally == Tally(on_server=50, selected=4, already=1)
 
 

@@ -18,7 +18,9 @@ SECOND = timedelta(seconds=1)
 OLD = CUT - SECOND
 
 
-def message(when: datetime | None = OLD, *, size: int | None = 10, flags: frozenset[str] | None = frozenset()) -> RemoteMessage:
+def message(
+    when: datetime | None = OLD, *, size: int | None = 10, flags: frozenset[str] | None = frozenset()
+) -> RemoteMessage:
     """Make a message."""
     return RemoteMessage(UID(1), size, when, flags)
 

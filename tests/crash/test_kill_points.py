@@ -80,7 +80,9 @@ def rows_without_files(archive: Path) -> list[str]:
     digests = {(each.folder, sha(each.octets)) for each in maildir.files(archive)}
     with sqlite3.connect(catalogue) as db:
         try:
-            rows = db.execute("SELECT p.location, c.digest FROM placement p JOIN content c ON c.id = p.content").fetchall()
+            rows = db.execute(
+                "SELECT p.location, c.digest FROM placement p JOIN content c ON c.id = p.content"
+            ).fetchall()
         except sqlite3.OperationalError:
             rows = []
     db.close()

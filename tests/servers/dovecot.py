@@ -226,6 +226,7 @@ class Dovecot(Observed):
             process.wait(timeout=5)
         if not _group_ends(process.pid, seconds=0.3):
             _kill_group(process)
+            _group_ends(process.pid, seconds=0.3)
 
     def close(self) -> None:
         """End this server's processes at once and remove everything it wrote."""

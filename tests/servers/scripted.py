@@ -74,13 +74,12 @@ class Scripted:
         if command == "LOGOUT":
             self._sock.sendall(b"* BYE see you\r\n" + tag.encode() + b" OK\r\n")
             return False
-        for index, (pattern, answer) in enumerate(self._script):
-            if re.search(pattern, command):
-                del self._script[index]
-                break
-        else:
+        found = next((index for index, (pattern, _) in enumerate(self._script) if re.search(pattern, command)), None)
+        if found is None:
             self.unexpected.append(command)
             answer = b"TAG BAD unexpected\r\n"
+        else:
+            answer = self._script.pop(found)[1]
         octets, cut, _ = answer.replace(b"TAG", tag.encode()).partition(b"<CUT>")
         self._sock.sendall(octets)
         if cut:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests import maildir
-from tests.command import Result, mailarchive, plain_url
+from tests.command import mailarchive, plain_url
 from tests.corpus import MAILBOXES, corpus, nasty, spread
 from tests.servers.proxy import Proxy
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.command import Result
     from tests.conftest import MakeUser
     from tests.servers.dovecot import Account, Dovecot
 
@@ -221,7 +222,9 @@ def test_limit_takes_the_oldest_first_and_the_next_run_goes_on(filled: Account, 
     assert found == sorted(int(date.timestamp()) for date in dates)[:30]
 
 
-def test_over_tls_and_over_starttls_with_the_right_authority(dovecot: Dovecot, dovecot_user: MakeUser, tmp_path: Path) -> None:
+def test_over_tls_and_over_starttls_with_the_right_authority(
+    dovecot: Dovecot, dovecot_user: MakeUser, tmp_path: Path
+) -> None:
     """imaps:// and imap:// both work when the certificate is trusted."""
     account = dovecot_user()
     with account.witness() as witness:
@@ -234,14 +237,19 @@ def test_over_tls_and_over_starttls_with_the_right_authority(dovecot: Dovecot, d
 
 
 @pytest.mark.parametrize("scheme", ["imaps", "imap"])
-def test_a_certificate_that_is_not_trusted_gets_no_password(dovecot_user: MakeUser, tmp_path: Path, scheme: str) -> None:
+def test_a_certificate_that_is_not_trusted_gets_no_password(
+    dovecot_user: MakeUser, tmp_path: Path, scheme: str
+) -> None:
     """Exit 15, the reason and a hint; on the wire there is no sign-in."""
     account = dovecot_user()
     port = account.imaps_port if scheme == "imaps" else account.imap_port
     with Proxy(port) as proxy:
-        result = mailarchive("backup", f"{scheme}://{quote(account.user, safe='')}@localhost:{proxy.port}", "--to", tmp_path / "a")
+        result = mailarchive(
+            "backup", f"{scheme}://{quote(account.user, safe='')}@localhost:{proxy.port}", "--to", tmp_path / "a"
+        )
         assert not any(b"AUTHENTICATE" in c or b"LOGIN" in c for c in proxy.client_commands())
     assert result.code == 15
+    assert not (tmp_path / "a").exists()
     assert "certificate" in result.err
     assert "--fingerprint" in result.err
 

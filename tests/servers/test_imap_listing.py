@@ -37,7 +37,10 @@ def listed(server: Scripted, exists: int, criteria: Criteria | None = None) -> t
     [
         (rb'(\HasNoChildren) "/" INBOX', Mailbox("INBOX", b"INBOX", "/")),
         (rb'() "/" inbox', Mailbox("INBOX", b"inbox", "/")),
-        (rb'(\Trash) "." "INBOX.Papierkorb"', Mailbox("INBOX.Papierkorb", b"INBOX.Papierkorb", ".", frozenset({"\\Trash"}))),
+        (
+            rb'(\Trash) "." "INBOX.Papierkorb"',
+            Mailbox("INBOX.Papierkorb", b"INBOX.Papierkorb", ".", frozenset({"\\Trash"})),
+        ),
         (rb'(\noselect) "/" "[Gmail]"', Mailbox("[Gmail]", b"[Gmail]", "/", selectable=False)),
         (rb'(\NonExistent) "/" gone', Mailbox("gone", b"gone", "/", selectable=False)),
         (rb"() NIL flat", Mailbox("flat", b"flat", None)),
@@ -63,7 +66,9 @@ def test_a_line_of_the_list_is_read(line: bytes, expected: Mailbox) -> None:
     assert (found, unread) == ([expected], [])
 
 
-@pytest.mark.parametrize("line", [b"* LIST junk\r\n", b'* LIST () "/"\r\n', b'* LIST () "/" ""\r\n', b'* LIST ( "/" x\r\n'])
+@pytest.mark.parametrize(
+    "line", [b"* LIST junk\r\n", b'* LIST () "/"\r\n', b'* LIST () "/" ""\r\n', b'* LIST ( "/" x\r\n']
+)
 def test_a_line_that_cannot_be_read_costs_that_line(line: bytes) -> None:
     """It is told, and the others are listed."""
     good = b'* LIST () "/" good\r\n'
@@ -86,7 +91,7 @@ def test_too_many_mailboxes_and_too_long_names_have_caps() -> None:
 def test_special_use_is_asked_for_where_it_must_be() -> None:
     """RETURN (SPECIAL-USE) with LIST-EXTENDED, the plain form otherwise."""
     answer = b'* LIST (\\Junk) "/" Spam\r\n' + OK
-    for capability, wanted in ((["LIST-EXTENDED", "SPECIAL-USE"], ' RETURN (SPECIAL-USE)'), (["SPECIAL-USE"], "")):
+    for capability, wanted in ((["LIST-EXTENDED", "SPECIAL-USE"], " RETURN (SPECIAL-USE)"), (["SPECIAL-USE"], "")):
         with Scripted([("LIST", answer)], capability=capability) as server:
             imap_list.mailboxes(Commands(server.session))
         assert server.commands == [f'LIST "" "*"{wanted}']
@@ -128,7 +133,9 @@ def test_a_search_narrows_by_two_days_more_than_asked() -> None:
 def test_a_search_that_does_not_add_up_is_not_used() -> None:
     """Domino finds nothing by age: 0 + 0 is not 3, so everything is listed."""
     none = b'* ESEARCH (TAG "x") UID COUNT 0\r\n' + OK
-    with Scripted([("COUNT.*BEFORE", none), ("COUNT.*SINCE", none), ("UID FETCH 1:4294967295 ", facts(1, 2, 3) + OK)]) as server:
+    with Scripted(
+        [("COUNT.*BEFORE", none), ("COUNT.*SINCE", none), ("UID FETCH 1:4294967295 ", facts(1, 2, 3) + OK)]
+    ) as server:
         assert listed(server, 3, NARROW) == ([1, 2, 3], [])
 
 
@@ -155,7 +162,10 @@ def test_without_esearch_every_line_of_the_answer_counts() -> None:
 def test_a_user_search_is_sent_as_one_key_and_trusted_alone() -> None:
     """--imap-search cannot be judged here: what the server finds is listed."""
     script = [
-        (r"UID SEARCH RETURN \(ALL\) \(KEYWORD x OR SEEN FLAGGED\) BEFORE 25-Nov-2025", b'* ESEARCH UID ALL 2\r\n' + OK),
+        (
+            r"UID SEARCH RETURN \(ALL\) \(KEYWORD x OR SEEN FLAGGED\) BEFORE 25-Nov-2025",
+            b"* ESEARCH UID ALL 2\r\n" + OK,
+        ),
         (r"UID FETCH 2 ", facts(2) + OK),
     ]
     with Scripted(script) as server:
@@ -168,7 +178,7 @@ def test_a_user_search_is_sent_as_one_key_and_trusted_alone() -> None:
 def test_a_large_mailbox_is_listed_in_windows_of_uids() -> None:
     """25,000 messages: the borders are asked for once, then three windows; MESSAGELIMIT makes them smaller."""
     script = [
-        (r"UID SEARCH RETURN \(ALL\) 10001,20001$", b'* ESEARCH UID ALL 30000,60000\r\n' + OK),
+        (r"UID SEARCH RETURN \(ALL\) 10001,20001$", b"* ESEARCH UID ALL 30000,60000\r\n" + OK),
         ("UID FETCH 1:29999 ", facts(1) + OK),
         ("UID FETCH 30000:59999 ", facts(30_000) + OK),
         ("UID FETCH 60000:4294967295 ", facts(60_000) + OK),
@@ -257,8 +267,11 @@ def test_a_mailbox_without_uidvalidity_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (b'* QUOTAROOT INBOX "user"\r\n* QUOTA "user" (STORAGE 900 1000 MESSAGE 5 10)\r\n', Quota(900 * 1024, 1000 * 1024)),
-        (b'* QUOTA a (STORAGE 1 100)\r\n* QUOTA b (STORAGE 90 100)\r\n', Quota(90 * 1024, 100 * 1024)),
+        (
+            b'* QUOTAROOT INBOX "user"\r\n* QUOTA "user" (STORAGE 900 1000 MESSAGE 5 10)\r\n',
+            Quota(900 * 1024, 1000 * 1024),
+        ),
+        (b"* QUOTA a (STORAGE 1 100)\r\n* QUOTA b (STORAGE 90 100)\r\n", Quota(90 * 1024, 100 * 1024)),
         (b"* QUOTAROOT INBOX\r\n", None),
         (b"* QUOTA a ()\r\n", None),
         (b"* QUOTA a (STORAGE x 10)\r\n", None),

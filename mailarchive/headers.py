@@ -1,0 +1,213 @@
+"""Reads the few header fields that matter out of the first octets of a message (RFC 5322, RFC 2047).
+
+The law of this room: whatever a sender wrote, it never raises, takes linear time and little memory, and looks at no
+more than 64 KiB, of which a decoded field is at most 8 KiB. Bodies are never parsed. What it returns is still foreign
+text: who prints it makes it safe first.
+"""
+
+from __future__ import annotations
+
+import binascii
+import codecs
+import re
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from mailarchive.dates import parse_header_date
+from mailarchive.model import Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+HEAD: Final = 64 * 1024
+"""Octets of a message that are looked at."""
+
+FIELD: Final = 8 * 1024
+"""Octets of one field that are decoded."""
+
+_GATE = 8 * 1024  # octets in which a message must show a header field
+_PROBE = (b"message-id", b"date", b"from")
+_NAMES = (*_PROBE, b"to", b"cc", b"subject", b"list-id")
+
+_END = re.compile(rb"\A\r?\n|\n\r?\n")
+_ANY_FIELD = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
+_NOT_LETTERS = bytes(octet for octet in range(256) if not (chr(octet).isascii() and chr(octet).isalnum()))
+
+_WORD = re.compile(r"=\?([A-Za-z0-9_.:+-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([BbQq])\?([^?]*)\?=")
+_CHARSET = re.compile(
+    r"utf|ucs|us-?ascii|ascii|ansi|iso|latin|l[1-9]|windows|cp|ibm|koi8|big5|gb|hz|euc|ks|shift|sjis|s_jis|ms|mac|tis",
+    re.IGNORECASE,
+)
+_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949"}  # what mail so labelled is really written in
+
+_EXCHANGE = re.compile(r'["\s]*microsoft exchange server\b', re.IGNORECASE)
+_NOT_RETRIEVED = re.compile(r"\s*retrieval using the \w+ protocol failed\b", re.IGNORECASE)
+
+
+def fields(head: bytes, names: Collection[bytes]) -> dict[bytes, list[bytes]]:
+    """Give the raw values of some header fields, unfolded, without the blanks around them.
+
+    Args:
+        head: The first octets of a message, or a header block alone. A line ends in LF or CRLF; the header ends at the
+            first empty line, or with the octets.
+        names: Of the fields, in any case.
+
+    Returns:
+        For each name, in small letters, its values in order, each at most 8 KiB.
+    """
+    return {name: [value[:FIELD] for value in values] for name, values in _values(head, names).items()}
+
+
+def envelope(head: bytes) -> Envelope:
+    """Read what a selection and the identity probe may ask for; fields that are there twice are joined by commas.
+
+    The date is that of the topmost Date field.
+    """
+    found = _values(head, _NAMES)
+    return Envelope(
+        date=next((parse_header_date(_text(value)) for value in found[b"date"]), None),
+        from_=_joined(found[b"from"]),
+        to=", ".join(filter(None, (_joined(found[b"to"]), _joined(found[b"cc"])))),
+        subject=_joined(found[b"subject"]),
+        list_id=_joined(found[b"list-id"]),
+        ident=_ident(found),
+    )
+
+
+def ident(head: bytes) -> str:
+    """Give 32 hex digits of the SHA-256 over Message-ID, Date and From, or nothing if all three are missing or empty.
+
+    Only their ASCII letters and digits count, in small letters, so that it is the same for the whole message and for
+    the answer to `BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM)]`: servers change the order of the fields, their
+    folding, and 8-bit characters. A field behind the first 64 KiB is not seen: such a message differs from the answer.
+    """
+    return _ident(_values(head, _PROBE))
+
+
+def hold(head: bytes, size: int) -> str:
+    """Say why a message is not plausible enough ever to be deleted from the server (`safety.md` section 4).
+
+    Args:
+        head: Its first octets.
+        size: The number of all its octets.
+
+    Returns:
+        Nothing if it is plausible. `no header` if the first 8 KiB hold no header field. `placeholder` for what Exchange
+        sends in the place of a message that it cannot convert: a note from itself about a failed retrieval.
+    """
+    if not size or not _ANY_FIELD.search(_block(head[:_GATE])):
+        return "no header"
+    found = _values(head, (b"from", b"subject"))
+    sender, subject = _joined(found[b"from"]), _joined(found[b"subject"])
+    # The note is translated, so a sender of that name without any address is enough. Mail about such a note, or with
+    # one inside, comes from somebody else.
+    if _EXCHANGE.match(sender) and (_NOT_RETRIEVED.match(subject) or "@" not in sender):
+        return "placeholder"
+    return ""
+
+
+def _block(head: bytes) -> bytes:
+    """Give the header without its empty line."""
+    head = head[:HEAD]
+    end = _END.search(head)
+    return head[: end.start()] if end else head
+
+
+@lru_cache(maxsize=16)
+def _pattern(names: frozenset[bytes]) -> re.Pattern[bytes]:
+    known = b"|".join(re.escape(name) for name in sorted(names))
+    return re.compile(rb"^(" + known + rb")[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE | re.IGNORECASE)
+
+
+def _values(head: bytes, names: Collection[bytes]) -> dict[bytes, list[bytes]]:
+    wanted = frozenset(name.lower() for name in names)
+    found: dict[bytes, list[bytes]] = {name: [] for name in wanted}
+    if wanted:
+        for name, value in _pattern(wanted).findall(_block(head)):
+            found[name.lower()].append(_FOLD.sub(b"", value).strip(b" \t\r\n"))
+    return found
+
+
+def _ident(found: dict[bytes, list[bytes]]) -> str:
+    digest = sha256()
+    empty = True
+    for name in _PROBE:
+        for letters in sorted(value.translate(None, _NOT_LETTERS).lower() for value in found[name]):
+            if letters:
+                digest.update(name + b":" + letters + b"\n")
+                empty = False
+    return "" if empty else digest.hexdigest()[:32]
+
+
+def _joined(values: list[bytes]) -> str:
+    texts: list[str] = []
+    room = FIELD
+    for value in values:
+        if room <= 0:
+            break
+        texts.append(_text(value)[:room])
+        room -= len(texts[-1]) + 2
+    return ", ".join(filter(None, texts))
+
+
+def _text(value: bytes) -> str:
+    """Decode a value: encoded words (RFC 2047), leniently; raw 8-bit text as UTF-8, else as Latin-1."""
+    cut = value[:FIELD]
+    try:
+        text, _ = codecs.utf_8_decode(cut, "strict", len(cut) == len(value))
+    except UnicodeDecodeError:
+        text = cut.decode("latin-1")
+    # Neighbours of one charset are decoded as one: mailers cut them in the middle of a character.
+    runs: list[tuple[str, bytes]] = []
+    pieces: list[str] = []
+    done = 0
+    for word in _WORD.finditer(text):
+        codec = _codec(word[1].lower())
+        octets = _octets(word[2], word[3])
+        if not codec or octets is None:
+            continue
+        gap = text[done : word.start()]
+        if not runs or gap.strip():
+            pieces += [_flush(runs), gap]
+        if runs and runs[-1][0] == codec:
+            octets = runs.pop()[1] + octets
+        runs.append((codec, octets))
+        done = word.end()
+    return "".join([*pieces, _flush(runs), text[done:]])
+
+
+def _flush(runs: list[tuple[str, bytes]]) -> str:
+    text = "".join(octets.decode(codec, "replace") for codec, octets in runs)
+    runs.clear()
+    return text
+
+
+def _octets(encoding: str, text: str) -> bytes | None:
+    """Undo the B or Q encoding; None if there is nothing to be made of it."""
+    raw = text.encode("utf-8", "replace")
+    if encoding in "Qq":
+        return binascii.a2b_qp(raw, header=True)
+    digits = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
+    digits = digits[: len(digits) - (len(digits) % 4 == 1)]
+    try:
+        return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4))
+    except binascii.Error:
+        return None
+
+
+@lru_cache(maxsize=256)
+def _codec(charset: str) -> str:
+    """Give the codec of a charset; empty for an unknown one, and for codecs that are no charsets of mail.
+
+    Python also has codecs that take quadratic time (punycode, idna), warn or raise on their own terms.
+    """
+    if not _CHARSET.match(charset):
+        return ""
+    try:
+        name = codecs.lookup(charset).name
+        b"".decode(name)
+    except (LookupError, ValueError):
+        return ""
+    return _WIDER.get(name, name)

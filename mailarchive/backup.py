@@ -25,7 +25,7 @@ from mailarchive.events import (
     Tally,
     Warned,
 )
-from mailarchive.model import NotFetched, Placement
+from mailarchive.model import INBOX, NotFetched, Placement
 from mailarchive.policy import HeaderTests
 from mailarchive.ports import HasAlerts, HasQuota
 
@@ -156,7 +156,8 @@ def _survey(source: Source, work: _Work, quota: Quota | None) -> Plan:
         work.warn(f"the server lists no mailboxes, and there were {len(before)}; nothing was done")
         return plan.make([], work.policy)
     _refuse_missing(work.policy, mailboxes)
-    chosen = [mailbox for mailbox in mailboxes if work.policy.chooses(mailbox)]
+    # Servers list in any order; people look for INBOX first and for the others by name.
+    chosen = sorted(filter(work.policy.chooses, mailboxes), key=lambda box: (box.name != INBOX, box.name.casefold()))
     listings = []
     for number, mailbox in enumerate(chosen):
         if work.stop() is not None:
@@ -430,7 +431,7 @@ def _finished(work: _Work, trouble: MailarchiveError | None, quota: Quota | None
     return Finished(
         run=work.run.id,
         archive=work.run.archive,
-        mailboxes=tuple(work.rows.items()),
+        mailboxes=tuple((name, row) for name, row in work.rows.items() if row.on_server),
         total=total,
         exit_code=worst(codes),
         quota=quota,

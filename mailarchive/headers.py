@@ -189,12 +189,17 @@ def _octets(encoding: str, text: str) -> bytes | None:
     raw = text.encode("utf-8", "replace")
     if encoding in "Qq":
         return binascii.a2b_qp(raw, header=True)
-    digits = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
-    digits = digits[: len(digits) - (len(digits) % 4 == 1)]
     try:
-        return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4))
+        # Some mailers end a piece in padding and go on.
+        return b"".join(binascii.a2b_base64(_padded(piece)) for piece in raw.split(b"="))
     except binascii.Error:
         return None
+
+
+def _padded(text: bytes) -> bytes:
+    digits = re.sub(rb"[^A-Za-z0-9+/]", b"", text)
+    digits = digits[: len(digits) - (len(digits) % 4 == 1)]
+    return digits + b"=" * (-len(digits) % 4)
 
 
 @lru_cache(maxsize=256)

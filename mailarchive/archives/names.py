@@ -130,8 +130,12 @@ class Names:
             return INBOX
         level = self._level(above)
         hashed = self._hashed(above, part, upto)
-        forms = [form for form in self._forms(level, part) if self._owner(above, form) in (None, upto)]
-        there = next((form for form in [hashed, *forms] if form in level.names), None)
+        forms = list(self._forms(level, part))
+        # Another mailbox that is written the same comes of a second delimiter on the server.
+        taken = any(self._owner(above, form) not in (None, upto) for form in forms)
+        if taken or hashed in level.names:
+            return hashed
+        there = next((form for form in forms if form in level.names), None)
         return there or next((form for form in forms if not level.clashes(form)), hashed)
 
     def _forms(self, level: _Level, part: str) -> Iterator[str]:

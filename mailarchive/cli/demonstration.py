@@ -94,9 +94,9 @@ def _show(
     if code is not ExitCode.DONE:
         return int(code)
     files, size, different = _compare(folder, target, account)
-    count, octets = format_count(files), format_size(size)
+    number, octets = format_count(files), format_size(size)
     say("\n4. The proof")
-    say(f"   {count} files ({octets}) were read back and compared with the server byte for byte:")
+    say(f"   {number} files ({octets}) were read back and compared with the server byte for byte:")
     say(f"   {different} differ. Nothing on the server was changed or marked as read.\n")
     _where(folder, keep=keep, say=say)
     return int(ExitCode.BUG if different or not files else ExitCode.DONE)

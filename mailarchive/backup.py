@@ -97,6 +97,8 @@ def backup(
     begun = clock()
     work = _Work(run, archive, catalogue, policy, report, stop)
     report(_started(run, dry_run=dry_run))
+    for doubt in archive.doubts:
+        work.warn(doubt, serious=False)
     manifest: Manifest | None = None
     quota: Quota | None = None
     trouble: MailarchiveError | None = None
@@ -155,7 +157,7 @@ def _survey(source: Source, work: _Work, quota: Quota | None) -> Plan:
     if not mailboxes and before:
         work.warn(f"the server lists no mailboxes, and there were {len(before)}; nothing was done")
         return plan.make([], work.policy)
-    _refuse_missing(work.policy, mailboxes)
+    _compare_names(work, mailboxes)
     # Servers list in any order; people look for INBOX first and for the others by name.
     chosen = sorted(filter(work.policy.chooses, mailboxes), key=lambda box: (box.name != INBOX, box.name.casefold()))
     listings = []
@@ -171,12 +173,15 @@ def _survey(source: Source, work: _Work, quota: Quota | None) -> Plan:
     return plan.make(listings, work.policy, quota)
 
 
-def _refuse_missing(policy: Policy, mailboxes: list[Mailbox]) -> None:
+def _compare_names(work: _Work, mailboxes: list[Mailbox]) -> None:
+    """Refuse a mailbox that the user typed and the server does not have; one from the configuration is a warning."""
     names = [mailbox.name for mailbox in mailboxes]
-    for pattern in policy.missing(names):
+    for pattern in work.policy.missing(names):
         close = plan.nearest(pattern, names)
         hint = f"did you mean {close!r}?" if close else ""
-        raise UsageError(f"no mailbox {pattern!r} on the server", hint=hint)
+        if work.policy.demand_mailboxes:
+            raise UsageError(f"no mailbox {pattern!r} on the server", hint=hint)
+        work.warn(f"no mailbox {pattern!r} on the server; {hint or 'it is left out'}")
 
 
 def _list(box: OpenMailbox, mailbox: Mailbox, work: _Work) -> plan.Listed:

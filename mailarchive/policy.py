@@ -75,6 +75,7 @@ class Policy:
         date: Which date counts for both.
         sane_until: A Date header at or after this instant is not believed (two days from now).
         mailboxes: Patterns on the full name; a leading `!` excludes; `*` and `?` are the only wildcards.
+        demand_mailboxes: Whether a plain name among them that the server does not have is an error of the user.
         larger_than: Chosen messages have more octets. `smaller_than`: fewer.
         headers: What header fields must contain.
         seen: True, only seen ones; False, only unseen ones; None, all. `flagged` likewise.
@@ -90,6 +91,7 @@ class Policy:
     date: DateKind = DateKind.RECEIVED
     sane_until: datetime | None = None
     mailboxes: tuple[str, ...] = ()
+    demand_mailboxes: bool = True
     larger_than: int | None = None
     smaller_than: int | None = None
     headers: HeaderTests = HeaderTests()

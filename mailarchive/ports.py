@@ -144,6 +144,11 @@ class Archive(Protocol):
         """The id of the archive, for ever."""
         ...
 
+    @property
+    def doubts(self) -> Sequence[str]:
+        """Why no deletion may rest on this archive, one sentence each."""
+        ...
+
     def add(self, mailbox: Mailbox, incoming: Incoming) -> StoredMessage:
         """Take the octets of one message; nothing is visible or durable yet.
 

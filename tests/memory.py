@@ -210,6 +210,7 @@ class MemoryArchive:
     id = "0" * 32
 
     def __init__(self, steps: Steps | None = None) -> None:
+        self.doubts: list[str] = []
         self.durable: dict[Location, bytes] = {}
         self.pending: dict[Location, bytes] = {}
         self.manifests: dict[str, MemoryManifest] = {}

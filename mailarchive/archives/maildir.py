@@ -157,8 +157,9 @@ class MaildirArchive:
             box.pending.clear()
             raise
         box.committed()
-        if not box.batch.names_durable and not self.doubts:
-            self.doubts.append("this filesystem cannot make the names of files durable")
+        doubt = "this filesystem cannot make the names of files durable"
+        if not box.batch.names_durable and doubt not in self.doubts:
+            self.doubts.append(doubt)
 
     def discard(self) -> None:
         """Drop everything added since the last sync."""

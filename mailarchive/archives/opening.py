@@ -37,7 +37,6 @@ class OpenArchive:
 
     Attributes:
         catalogue: Where its catalogue lies. `network`: whether that is on a network filesystem.
-        doubts: Why no deletion may rest on this place.
     """
 
     path: Path
@@ -45,7 +44,6 @@ class OpenArchive:
     mail: MaildirArchive
     catalogue: Path
     network: bool
-    doubts: list[str]
     _lock: filelock.BaseFileLock | None = None
 
     def __enter__(self) -> Self:
@@ -148,7 +146,8 @@ def _opened(path: Path, root: Directory, marker: Marker, run: str, doubts: list[
 
     names = Names(siblings, marker.names, record)
     mail = MaildirArchive(root, marker.id, names, run=run, separator=marker.separator)
-    return OpenArchive(path, marker, mail, path / META / "catalogue.sqlite", place.is_network(path), doubts)
+    mail.doubts.extend(doubts)
+    return OpenArchive(path, marker, mail, path / META / "catalogue.sqlite", place.is_network(path))
 
 
 def _make_folder(path: Path) -> None:

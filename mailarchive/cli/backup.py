@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,15 +58,16 @@ def backup(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **option
     selection = Selection.take(options)
     chosen = targets(accounts, options, shared, os.environ)
     codes: list[ExitCode] = []
-    with _screen(shared) as screen, Interrupt() as interrupt:
+    interrupt = Interrupt()
+    with _screen(shared) as screen:
         for target in chosen:
             if interrupt.code is not None:
                 break
             try:
                 code = run_backup(target, selection, screen, interrupt, dry_run=dry_run)
             except MailarchiveError as error:
-                if len(chosen) == 1:
-                    raise
+                if shared.debug:
+                    traceback.print_exc()
                 screen.error(error)
                 code = error.exit_code
             codes.append(code)

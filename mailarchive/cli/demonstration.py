@@ -112,8 +112,8 @@ def _backup(target: Target, shared: Shared) -> ExitCode:
         stdout=sys.stdout,
         stderr=sys.stderr,
     )
-    with screen, Interrupt() as interrupt:
-        return run_backup(target, selection, screen, interrupt, dry_run=False)
+    with screen:
+        return run_backup(target, selection, screen, Interrupt(), dry_run=False)
 
 
 def _quota_words(account: Account) -> str:

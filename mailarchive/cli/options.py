@@ -161,7 +161,8 @@ class Selection:
         if not any(merged[name] for name in ("older_than", "newer_than", "before", "after")):
             merged["older_than"] = older_than
         merged["mailboxes"] = tuple(merged["mailboxes"] or mailboxes)
-        return resolve(merged, now)
+        policy, words = resolve(merged, now)
+        return replace(policy, demand_mailboxes=bool(self.options["mailboxes"])), words
 
 
 def _parameters(decorators: tuple[Callable[..., Any], ...]) -> list[click.Option]:

@@ -97,17 +97,19 @@ def run_backup(
         password = password_for(target.password)
         source = stack.enter_context(connect(target.address, password.reveal(), target.trust))
         archive, catalogue = places or _places(stack, target, run, screen, dry_run=dry_run)
-        finished = backup(
-            source,
-            archive,
-            catalogue,
-            policy=policy,
-            run=run,
-            report=screen,
-            stop=interrupt,
-            clock=time.monotonic,
-            dry_run=dry_run,
-        )
+        # Only now: a Ctrl-C at the password prompt or while connecting ends the program at once.
+        with interrupt:
+            finished = backup(
+                source,
+                archive,
+                catalogue,
+                policy=policy,
+                run=run,
+                report=screen,
+                stop=interrupt,
+                clock=time.monotonic,
+                dry_run=dry_run,
+            )
     return finished.exit_code
 
 

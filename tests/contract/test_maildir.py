@@ -326,3 +326,19 @@ def test_a_manifest_holds_plain_lines(shelf: MaildirShelf) -> None:
     manifest.close()
     with pytest.raises(ArchiveError):
         archive.manifest("run1")
+
+
+@pytest.mark.parametrize("where", ["archive", "parent"])
+def test_a_place_where_others_may_write_is_doubted(tmp_path: Path, where: str) -> None:
+    """The archive, or the folder above it; a sticky folder such as /tmp is fine."""
+    parent = tmp_path / "parent"
+    parent.mkdir(mode=0o700)
+    open_for_writing(parent / "archive", ACCOUNT, run="r", started="07:04").close()
+    (parent / "archive" if where == "archive" else parent).chmod(0o777)
+    with open_for_writing(parent / "archive", ACCOUNT, run="s", started="07:04") as opened:
+        assert len(opened.mail.doubts) == 1
+        assert "writable by others" in opened.mail.doubts[0]
+    parent.chmod(0o1777)
+    (parent / "archive").chmod(0o700)
+    with open_for_writing(parent / "archive", ACCOUNT, run="t", started="07:04") as opened:
+        assert opened.mail.doubts == []

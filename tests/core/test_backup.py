@@ -314,6 +314,23 @@ def test_a_selection_that_cannot_be_is_refused_before_anything(source: MemorySou
     assert (source.fetched, catalogue.runs) == ([], {})
 
 
+def test_a_mailbox_of_the_configuration_that_is_gone_stops_no_other(source: MemorySource) -> None:
+    """From the configuration it is a warning with the nearest name, and exit 3."""
+    policy = Policy(mailboxes=("INBX", "Work"), demand_mailboxes=False)
+    finished, said = run_backup(source, MemoryArchive(), MemoryCatalogue(), policy=policy)
+    assert warnings(said) == ["no mailbox 'INBX' on the server; did you mean 'INBOX'?"]
+    assert (finished.exit_code, finished.total.archived) == (ExitCode.PARTIAL, 3)
+
+
+def test_a_place_that_is_not_to_be_trusted_is_told(source: MemorySource) -> None:
+    """Archived all the same, with a warning."""
+    archive = MemoryArchive()
+    archive.doubts = ["/archive is writable by others"]
+    finished, said = run_backup(source, archive, MemoryCatalogue())
+    assert warnings(said) == archive.doubts
+    assert (finished.exit_code, finished.total.archived) == (ExitCode.DONE, 6)
+
+
 def test_header_tests_ask_for_headers_only_where_the_rest_fits(source: MemorySource) -> None:
     """--subject: headers of old messages are read, those of young ones are not."""
     asked: list[int] = []

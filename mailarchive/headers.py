@@ -165,9 +165,9 @@ def _text(value: bytes) -> str:
     done = 0
     for word in _WORD.finditer(text):
         codec = _codec(word[1].lower())
-        octets = _octets(word[2], word[3])
-        if not codec or octets is None:
+        if not codec:
             continue
+        octets = _octets(word[2], word[3])
         gap = text[done : word.start()]
         if not runs or gap.strip():
             pieces += [_flush(runs), gap]
@@ -184,19 +184,17 @@ def _flush(runs: list[tuple[str, bytes]]) -> str:
     return text
 
 
-def _octets(encoding: str, text: str) -> bytes | None:
-    """Undo the B or Q encoding; None if there is nothing to be made of it."""
+def _octets(encoding: str, text: str) -> bytes:
+    """Undo the B or Q encoding, whatever it is worth."""
     raw = text.encode("utf-8", "replace")
     if encoding in "Qq":
         return binascii.a2b_qp(raw, header=True)
-    try:
-        # Some mailers end a piece in padding and go on.
-        return b"".join(binascii.a2b_base64(_padded(piece)) for piece in raw.split(b"="))
-    except binascii.Error:
-        return None
+    # Some mailers end a piece in padding and go on.
+    return b"".join(binascii.a2b_base64(_padded(piece)) for piece in raw.split(b"="))
 
 
 def _padded(text: bytes) -> bytes:
+    """Give the base64 digits alone, as many as make whole octets."""
     digits = re.sub(rb"[^A-Za-z0-9+/]", b"", text)
     digits = digits[: len(digits) - (len(digits) % 4 == 1)]
     return digits + b"=" * (-len(digits) % 4)

@@ -37,7 +37,7 @@ INBOX = "INBOX"
 
 def is_inbox(name: str) -> bool:
     """Tell whether a mailbox name means INBOX, which is case-insensitive (RFC 9051 section 5.1)."""
-    return name.upper() == INBOX
+    return name.isascii() and name.upper() == INBOX
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,15 +100,15 @@ class Names:
 
     def mailbox(self, folder: Sequence[str], delimiter: str | None) -> str | None:
         """Give the full name of the mailbox of a folder; None if no mailbox can have it."""
-        for count in range(len(folder), -1, -1):
-            name = self._known.get("/".join(folder[:count]))
-            if name is not None or not count:
-                parts = [unescape_part(part) for part in folder[count:]]
-                texts = [part for part in parts if part is not None]
-                if len(texts) < len(parts):
-                    return None
-                return (delimiter or "/").join(texts if name is None else [name, *texts])
-        return None
+        paths = ["/".join(folder[:count]) for count in range(len(folder) + 1)]
+        count = next((count for count in range(len(folder), 0, -1) if paths[count] in self._known), 0)
+        parts = [self._known[paths[count]]] if count else []
+        for part in folder[count:]:
+            text = unescape_part(part)
+            if text is None:
+                return None
+            parts.append(text)
+        return (delimiter or "/").join(parts)
 
     def _find(self, name: str, delimiter: str | None) -> tuple[str, ...]:
         parts = name.split(delimiter) if delimiter else [name]

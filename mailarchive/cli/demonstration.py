@@ -8,7 +8,6 @@ import secrets
 import shutil
 import sys
 import tempfile
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from mailarchive.archives.opening import open_for_reading
 from mailarchive.cli.options import Selection
 from mailarchive.cli.running import Interrupt, run_backup
 from mailarchive.cli.targets import Target
+from mailarchive.cli.zone import now
 from mailarchive.credentials import PasswordSources
 from mailarchive.demo.sample import USER, build_store
 from mailarchive.demo.server import DemoServer
@@ -38,7 +38,7 @@ AGE = "1y"
 def demonstrate(*, keep: bool, to: str | None, shared: Shared) -> int:
     """Run the demo; gives the exit code."""
     password = secrets.token_urlsafe(12)
-    store = build_store(datetime.now().astimezone(), password=password)
+    store = build_store(now(), password=password)
     account = store.account(USER)
     folder = Path(to).expanduser().absolute() if to else Path(tempfile.mkdtemp(prefix="mailarchive-demo-")) / "archive"
     keep = keep or to is not None

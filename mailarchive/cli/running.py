@@ -6,7 +6,7 @@ import secrets
 import signal
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, ClassVar
@@ -15,6 +15,7 @@ from mailarchive import __version__
 from mailarchive.archives.opening import open_for_reading, open_for_writing
 from mailarchive.backup import backup
 from mailarchive.catalogue import SqliteCatalogue
+from mailarchive.cli.zone import now
 from mailarchive.credentials import password_for
 from mailarchive.errors import ExitCode
 from mailarchive.events import Warned
@@ -76,7 +77,7 @@ def run_backup(
     Raises:
         MailarchiveError: The run could not begin.
     """
-    started = datetime.now().astimezone()
+    started = now()
     policy, words = selection.policy(started, older_than=target.older_than, mailboxes=target.mailboxes)
     run = Run(
         id=f"{started.astimezone(UTC).strftime('%Y-%m-%dT%H%M%SZ')}-{secrets.token_hex(1)}",

@@ -30,10 +30,20 @@ from mailarchive.policy import HeaderTests
 from mailarchive.ports import HasAlerts, HasQuota
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from mailarchive.events import Report
-    from mailarchive.model import Mailbox, MailboxStatus, Quota, RemoteMessage, Run, StoredMessage
+    from mailarchive.model import (
+        UID,
+        UIDL,
+        Known,
+        Mailbox,
+        MailboxStatus,
+        Quota,
+        RemoteMessage,
+        Run,
+        StoredMessage,
+    )
     from mailarchive.plan import MailboxPlan, Plan
     from mailarchive.policy import Policy
     from mailarchive.ports import Archive, Catalogue, Incoming, Manifest, OpenMailbox, Source, Stop
@@ -55,6 +65,8 @@ class _Work:
     rows: dict[str, Tally] = field(default_factory=dict)
     codes: set[ExitCode] = field(default_factory=set)
     not_reached: int = 0
+    waiting: dict[str, int] = field(default_factory=dict)
+    """Messages to fetch in the mailboxes that have not been begun."""
 
     def warn(self, message: str, mailbox: str = "", *, serious: bool = True) -> None:
         if serious:
@@ -108,6 +120,7 @@ def backup(
         report(the_plan.event())
         if not dry_run:
             manifest = _begin(work)
+            work.waiting = {part.mailbox.name: len(part.fetch) for part in the_plan.mailboxes}
             for part in the_plan.mailboxes:
                 if stop() is None:
                     _mailbox(source, part, manifest, work)
@@ -186,27 +199,40 @@ def _compare_names(work: _Work, mailboxes: list[Mailbox]) -> None:
 
 def _list(box: OpenMailbox, mailbox: Mailbox, work: _Work) -> plan.Listed:
     """List one mailbox, judge each message, and part what is archived from what is not."""
-    messages = _chosen(box, work.policy)
+    messages = _chosen(box, mailbox, work)
     for sentence in box.doubts:
         work.warn(sentence, mailbox.name)
     _compare(mailbox, box.status, work)
-    known = work.catalogue.placements(mailbox.name, box.status.uidvalidity)
+    known = _known(mailbox, box.status, work)
     already, fetch, lost = [], [], 0
     for message in messages:
-        location = known.get(message.uid)
-        if location is None:
+        row = known.get(message.uid)
+        if row is None or not row.is_same(message):
             fetch.append(message)
-        elif work.archive.holds(location):
+        elif work.archive.holds(row.location):
             already.append(message)
         else:
             lost += 1
             fetch.append(message)
     if lost:
-        work.warn(f"{lost} archived messages are no longer in the archive and are fetched again", mailbox.name)
+        what = "are no longer whole in the archive and are fetched again"
+        work.warn(f"{lost} archived messages {what}", mailbox.name, serious=False)
     return plan.Listed(mailbox, box.status, tuple(fetch), tuple(already))
 
 
-def _chosen(box: OpenMailbox, policy: Policy) -> list[RemoteMessage]:
+def _known(mailbox: Mailbox, status: MailboxStatus, work: _Work) -> Mapping[UID | UIDL, Known]:
+    """Say what is archived of a mailbox; nothing is known where a UID means nothing in the next session."""
+    if status.uidvalidity is not None and status.uids_stick:
+        return work.catalogue.placements(mailbox.name, status.uidvalidity)
+    why = "keeps no UIDs" if status.uidvalidity is not None else "gives no UIDVALIDITY"
+    work.warn(
+        f"the server {why} here: everything is fetched each time, and compared by content", mailbox.name, serious=False
+    )
+    return {}
+
+
+def _chosen(box: OpenMailbox, mailbox: Mailbox, work: _Work) -> list[RemoteMessage]:
+    policy = work.policy
     messages = box.listing(policy.criteria())
     if not policy.needs_headers:
         return [message for message in messages if policy.selects(message)]
@@ -214,6 +240,8 @@ def _chosen(box: OpenMailbox, policy: Policy) -> list[RemoteMessage]:
     loose = replace(policy, headers=HeaderTests())
     candidates = [message for message in messages if loose.selects(message)]
     envelopes = {uid: headers.envelope(head) for uid, head in box.headers(candidates)}
+    if lacking := len(candidates) - len(envelopes):
+        work.warn(f"the headers of {lacking} messages did not come; the next run looks at them again", mailbox.name)
     return [message for message in candidates if policy.selects(message, envelopes.get(message.uid))]
 
 
@@ -256,6 +284,7 @@ def _mailbox(source: Source, part: MailboxPlan, manifest: Manifest, work: _Work)
     """Fetch what the plan holds for one mailbox."""
     name = part.mailbox.name
     work.rows[name] = part.tally
+    del work.waiting[name]
     if part.fetch:
         work.report(Fetching(name, len(part.fetch), part.size))
         batch = _Batch(part, manifest, work)
@@ -264,7 +293,10 @@ def _mailbox(source: Source, part: MailboxPlan, manifest: Manifest, work: _Work)
             with source.open(part.mailbox) as box:
                 if box.status.uidvalidity != part.status.uidvalidity:
                     raise MailboxError("the server numbered this mailbox anew while it was read (UIDVALIDITY)")
+                doubted = len(box.doubts)
                 reached = _fetch(box, part, batch, work)
+                for sentence in box.doubts[doubted:]:
+                    work.warn(sentence, name)
         except MailboxError as error:
             reached = True
             work.warn(error.message, name)
@@ -308,10 +340,10 @@ def _balance(name: str, work: _Work, *, reached: bool) -> None:
     """
     row = work.rows[name]
     left = row.selected - row.already - row.archived - row.failed
-    if left and reached:
+    if left > 0 and reached:
         work.count(name, failed=left)
         work.codes.add(ExitCode.PARTIAL)
-    elif left:
+    elif left > 0:
         work.count(name, selected=-left)
         work.not_reached += left
 
@@ -429,8 +461,9 @@ def _finished(work: _Work, trouble: MailarchiveError | None, quota: Quota | None
     if trouble is not None:
         codes.add(trouble.exit_code)
         error, hint = trouble.message, trouble.hint
-    if work.not_reached:
-        all_of_it = total.archived + total.failed + work.not_reached
+    not_reached = work.not_reached + sum(work.waiting.values())
+    if not_reached:
+        all_of_it = total.archived + total.failed + not_reached
         progress = f"{total.archived} of {all_of_it} messages were archived; the next run goes on there"
         error = f"{error}; {progress}" if error else f"interrupted; {progress}"
     return Finished(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -18,14 +19,17 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mailarchive.errors import ArchiveError, DiskError
-from mailarchive.model import UID, UIDL, Digest, Location, MailboxStatus, Placement
+from mailarchive.errors import ArchiveError, BusyError, DiskError, os_error
+from mailarchive.model import UID, UIDL, Digest, Known, Location, MailboxStatus, Placement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
 VERSION = 1
 """Of the schema, kept in `user_version`; each step of `_migrate` raises it by one."""
+
+PATIENCE = 10.0
+"""Seconds to wait for another program that looks into the file."""
 
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
@@ -59,9 +63,12 @@ class SqliteCatalogue:
         """Open a copy, so that a dry run writes nothing beside the mail, not even SQLite's own files."""
         with tempfile.TemporaryDirectory(prefix="mailarchive-") as folder:
             copy = Path(folder) / "catalogue.sqlite"
-            for suffix in ("", "-wal"):
-                with contextlib.suppress(FileNotFoundError):
-                    shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
+            try:
+                for suffix in ("", "-wal"):
+                    with contextlib.suppress(FileNotFoundError):
+                        shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}", follow_symlinks=False)
+            except OSError as error:
+                raise os_error(error, f"{path}, to be copied to {folder}") from None
             catalogue = cls(copy, archive_id)
             try:
                 yield catalogue
@@ -72,15 +79,19 @@ class SqliteCatalogue:
         """Close the file; SQLite then folds its WAL into it."""
         self._db.close()
 
-    def placements(self, mailbox: str, uidvalidity: int | None) -> dict[UID | UIDL, Location]:
-        """Say which UIDs of this generation of a mailbox are archived, and where."""
+    def placements(self, mailbox: str, uidvalidity: int | None) -> dict[UID | UIDL, Known]:
+        """Say which UIDs of this generation of a mailbox are archived, where, and what the server said of them."""
         with self._mapped():
             rows = self._db.execute(
-                "SELECT uid, location FROM placement WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?)"
+                "SELECT uid, location, size_announced, internal_date FROM placement"
+                " WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?)"
                 " AND uidvalidity = ? AND origin IN ('fetched', 'manifest')",
                 (mailbox, uidvalidity or 0),
             )
-            return {_uid(uid): Location(location) for uid, location in rows}
+            return {
+                _uid(uid): Known(Location(location), size, datetime.fromisoformat(date) if date else None)
+                for uid, location, size, date in rows
+            }
 
     def placement(self, mailbox: str, uidvalidity: int | None, uid: UID | UIDL) -> Placement | None:
         """Give one row; None if there is none."""
@@ -186,10 +197,14 @@ class SqliteCatalogue:
             db.execute("UPDATE run SET ended = ?, result = ? WHERE id = ?", (now, result, run))
 
     def _open(self, path: Path, *, network: bool) -> None:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            beside = Path(f"{path}{suffix}")
+            if beside.is_symlink() or (beside.exists() and not beside.is_file()):
+                raise ArchiveError(f"{beside} is a link or no file; links inside an archive are not followed")
         # Made by us with its mode, so that SQLite's own files beside it get the same one.
         path.touch(mode=0o600)
         path.chmod(0o600)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=10)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
         try:
             version = self._version()
             self._db.execute("PRAGMA foreign_keys = ON")
@@ -258,17 +273,23 @@ class SqliteCatalogue:
         try:
             yield
         except sqlite3.Error as error:
+            if _primary(error) == sqlite3.SQLITE_CANTOPEN and not os.access(self._path, os.R_OK | os.W_OK):
+                raise ArchiveError(f"no permission for the catalogue {self._path}") from None
             if isinstance(error, sqlite3.OperationalError) and _primary(error) in _FULL:
                 raise DiskError(
                     f"the disk does not take the catalogue {self._path}: {error}",
                     hint="free some space and run again; what was archived is safe",
                 ) from None
+            if _primary(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise BusyError(
+                    f"another program has the catalogue {self._path} open and holds it", hint="close it and run again"
+                ) from None
             raise ArchiveError(
                 f"the catalogue {self._path} does not work: {error}",
-                hint="move it away and run again: it is made anew from the mail",
+                hint="move it away and run again: no mail is lost, and all of it is compared with the server again",
             ) from None
         except OSError as error:
-            raise DiskError(f"the disk does not take the catalogue {self._path}: {error.strerror}") from None
+            raise os_error(error, str(self._path)) from None
 
 
 class _ForeignError(Exception):

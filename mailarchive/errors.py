@@ -7,6 +7,7 @@ these at the edge of the adapter that meets them; nothing above an adapter catch
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
@@ -155,7 +156,42 @@ class BusyError(ArchiveError):
     exit_code = ExitCode.BUSY
 
 
+class MissingError(ArchiveError):
+    """A file or folder of the archive is not there."""
+
+
+class TakenError(ArchiveError):
+    """A name in the archive is taken."""
+
+
 class DiskError(ArchiveError):
     """The disk is full or failed; what was synced before is safe, what came after was not recorded."""
 
     exit_code = ExitCode.DISK
+
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+
+
+def os_error(error: OSError, what: str) -> ArchiveError:
+    """Turn an OSError over a file of the archive into ours, naming the path and the reason.
+
+    A full, failing or read-only disk is a DiskError; a link, a missing folder or permission is an ArchiveError.
+    """
+    reason = error.strerror or type(error).__name__
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        return ArchiveError(f"{what} is a link or no folder; links inside an archive are not followed")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ArchiveError(f"no permission for {what}: {reason}")
+    if error.errno == errno.ENOENT:
+        return MissingError(f"{what} is gone", hint="is the disk mounted?")
+    if error.errno == errno.EEXIST:
+        return TakenError(f"{what} is there already")
+    if error.errno == errno.ENAMETOOLONG:
+        return ArchiveError(f"the name is too long: {what}")
+    if error.errno in _NO_SPACE:
+        return DiskError(f"no space left for {what}", hint="free some space and run again; what was archived is safe")
+    if error.errno in _NO_DESCRIPTORS:
+        return DiskError(f"too many open files, at {what}", hint="raise the limit: ulimit -n 1024")
+    return DiskError(f"the disk failed on {what}: {reason}")

@@ -157,6 +157,23 @@ class StoredMessage:
     damaged: bool = False
 
 
+class Known(NamedTuple):
+    """What the catalogue remembers of a message that is archived: enough to see that the server still means the same.
+
+    Attributes:
+        size: As announced then, in octets; None if the server did not say.
+        internal_date: Likewise, aware.
+    """
+
+    location: Location
+    size: int | None
+    internal_date: datetime | None
+
+    def is_same(self, message: RemoteMessage) -> bool:
+        """Tell whether a listed message can be the archived one."""
+        return self.size == message.size and self.internal_date == message.internal_date
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where on a server a stored message was seen, and what was known then: one row of the catalogue.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Capabilities,
         Criteria,
         Digest,
+        Known,
         Location,
         Mailbox,
         MailboxStatus,
@@ -190,8 +191,8 @@ class Archive(Protocol):
 class Catalogue(Protocol):
     """What we know of the mail; derived, and never more trusted than the files."""
 
-    def placements(self, mailbox: str, uidvalidity: int | None) -> Mapping[UID | UIDL, Location]:
-        """Say which UIDs of this generation of a mailbox are archived, and where."""
+    def placements(self, mailbox: str, uidvalidity: int | None) -> Mapping[UID | UIDL, Known]:
+        """Say which UIDs of this generation of a mailbox are archived, where, and what the server said of them."""
         ...
 
     def location(self, digest: Digest) -> Location | None:

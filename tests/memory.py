@@ -17,6 +17,7 @@ from mailarchive.model import (
     UID,
     Capabilities,
     Digest,
+    Known,
     Location,
     Mailbox,
     MailboxStatus,
@@ -87,6 +88,8 @@ class MemorySource:
         self.capabilities = Capabilities(uidplus=True, move=True, quota=quota is not None)
         self.boxes: dict[str, dict[UID, MemoryMessage]] = {}
         self.uidvalidity: dict[str, int | None] = defaultdict(lambda: 1)
+        self.uids_stick = True
+        self.no_headers: set[UID] = set()
         self.special: dict[str, frozenset[str]] = {}
         self.unread: list[str] = []
         self.doubts: list[str] = []
@@ -130,7 +133,12 @@ class MemoryMailbox:
         self._source = source
         self._name = name
         self.doubts: Sequence[str] = source.doubts
-        self.status = MailboxStatus(len(self._box), source.uidvalidity[name], max(self._box, default=0) + 1)
+        self.status = MailboxStatus(
+            len(self._box),
+            source.uidvalidity[name],
+            max(self._box, default=0) + 1,
+            uids_stick=source.uids_stick,
+        )
 
     @property
     def _box(self) -> dict[UID, MemoryMessage]:
@@ -144,6 +152,8 @@ class MemoryMailbox:
         """Give header blocks."""
         for message in messages:
             octets = self._box[UID(int(message.uid))].octets
+            if message.uid in self._source.no_headers:
+                continue
             yield message.uid, octets.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
     def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[MemoryIncoming | NotFetched]:
@@ -279,10 +289,10 @@ class MemoryCatalogue:
         self.runs: dict[str, dict[str, object]] = {}
         self.steps = steps or Steps()
 
-    def placements(self, mailbox: str, uidvalidity: int | None) -> dict[UID | UIDL, Location]:
+    def placements(self, mailbox: str, uidvalidity: int | None) -> dict[UID | UIDL, Known]:
         """Say what is archived."""
         return {
-            uid: row.location
+            uid: Known(row.location, row.size_announced, row.internal_date)
             for (name, validity, uid), row in self.rows.items()
             if (name, validity) == (mailbox, uidvalidity)
         }

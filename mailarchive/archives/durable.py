@@ -14,7 +14,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mailarchive.errors import ArchiveError, DiskError
+from mailarchive.errors import ArchiveError, MissingError, os_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,25 +28,6 @@ PIECE = 1024 * 1024
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP}
 _RENAME_NOREPLACE: Final = 1
-
-
-def disk_error(error: OSError, what: str) -> ArchiveError:
-    """Turn an OSError into ours, naming the path and the reason.
-
-    A full or failing disk is a DiskError; a link, a missing folder or a missing permission is an ArchiveError.
-    """
-    reason = error.strerror or type(error).__name__
-    if error.errno in (errno.ELOOP, errno.ENOTDIR):
-        return ArchiveError(f"{what} is a link or no folder; links inside an archive are not followed")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return ArchiveError(f"no permission for {what}: {reason}")
-    if error.errno == errno.ENOENT:
-        return ArchiveError(f"{what} is gone", hint="is the disk mounted?")
-    if error.errno == errno.EEXIST:
-        return ArchiveError(f"{what} is there already")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskError(f"no space left for {what}", hint="free some space and run again; what was archived is safe")
-    return DiskError(f"the disk failed on {what}: {reason}")
 
 
 class Directory:
@@ -65,7 +46,7 @@ class Directory:
         try:
             return cls(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
         except OSError as error:
-            raise disk_error(error, path) from None
+            raise os_error(error, path) from None
 
     def child(self, name: str, *, create: bool = False) -> Directory:
         """Open a folder in this one, made with mode 0700 if it is missing and `create` is set."""
@@ -81,7 +62,7 @@ class Directory:
             if created:
                 os.fchmod(fd, 0o700)
         except OSError as error:
-            raise disk_error(error, path) from None
+            raise os_error(error, path) from None
         return Directory(fd, path, created=created)
 
     def again(self) -> Directory:
@@ -94,7 +75,7 @@ class Directory:
             with os.scandir(self.fd) as entries:
                 return [entry.name for entry in entries]
         except OSError as error:
-            raise disk_error(error, self.path) from None
+            raise os_error(error, self.path) from None
 
     def folders(self) -> list[str]:
         """Give the names of the folders in this folder, links left out, sorted."""
@@ -102,7 +83,7 @@ class Directory:
             with os.scandir(self.fd) as entries:
                 return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         except OSError as error:
-            raise disk_error(error, self.path) from None
+            raise os_error(error, self.path) from None
 
     def has(self, name: str) -> bool:
         """Tell whether there is anything of this name."""
@@ -111,8 +92,18 @@ class Directory:
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise disk_error(error, f"{self.path}/{name}") from None
+            raise os_error(error, f"{self.path}/{name}") from None
         return True
+
+    def size(self, name: str) -> int | None:
+        """Give the octets of a regular file; None if there is none of this name."""
+        try:
+            found = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise os_error(error, f"{self.path}/{name}") from None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def draft(self, name: str) -> Draft:
         """Create a file for writing that must not exist."""
@@ -120,7 +111,7 @@ class Directory:
         try:
             fd = os.open(name, flags, 0o600, dir_fd=self.fd)
         except OSError as error:
-            raise disk_error(error, f"{self.path}/{name}") from None
+            raise os_error(error, f"{self.path}/{name}") from None
         return Draft(self, name, fd)
 
     def read(self, name: str, *, cold: bool = False) -> Iterator[bytes]:
@@ -138,7 +129,7 @@ class Directory:
             finally:
                 os.close(fd)
         except OSError as error:
-            raise disk_error(error, path) from None
+            raise os_error(error, path) from None
 
     def link_or_move(self, name: str, target: Directory, new_name: str) -> None:
         """Give a file its final name, which must be free, and take the old one away."""
@@ -152,7 +143,7 @@ class Directory:
             else:
                 os.unlink(name, dir_fd=self.fd)
         except OSError as error:
-            raise disk_error(error, f"{target.path}/{new_name}") from None
+            raise os_error(error, f"{target.path}/{new_name}") from None
 
     def link(self, name: str, target: Directory, new_name: str) -> bool:
         """Give a file a second name; False where the system has no links."""
@@ -161,7 +152,7 @@ class Directory:
         except OSError as error:
             if error.errno in _NO_LINKS:
                 return False
-            raise disk_error(error, f"{target.path}/{new_name}") from None
+            raise os_error(error, f"{target.path}/{new_name}") from None
         return True
 
     def remove(self, name: str) -> None:
@@ -171,7 +162,7 @@ class Directory:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise disk_error(error, f"{self.path}/{name}") from None
+            raise os_error(error, f"{self.path}/{name}") from None
 
     def sync_file(self, name: str) -> None:
         """Make the octets of a file durable that somebody else has written."""
@@ -183,7 +174,7 @@ class Directory:
             finally:
                 os.close(fd)
         except OSError as error:
-            raise disk_error(error, path) from None
+            raise os_error(error, path) from None
 
     def sync(self) -> bool:
         """Make the names in this folder durable; False where the system cannot sync a folder."""
@@ -192,14 +183,16 @@ class Directory:
         except OSError as error:
             if error.errno in _NO_DIRECTORY_SYNC:
                 return False
-            raise disk_error(error, self.path) from None
+            raise os_error(error, self.path) from None
         return True
 
     def close(self) -> None:
         """Let the descriptor go."""
         if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+            fd, self.fd = self.fd, -1
+            with contextlib.suppress(OSError):
+                # A folder's descriptor holds nothing that could be lost.
+                os.close(fd)
 
 
 class Draft:
@@ -226,7 +219,7 @@ class Draft:
                 while rest:
                     rest = rest[os.write(self._fd, rest) :]
         except OSError as error:
-            raise disk_error(error, self.path) from None
+            raise os_error(error, self.path) from None
 
     def finish(self, mtime: datetime | None = None) -> None:
         """Set the modification time, sync and close; after an error the file is lost."""
@@ -241,7 +234,7 @@ class Draft:
             finally:
                 os.close(fd)
         except OSError as error:
-            raise disk_error(error, self.path) from None
+            raise os_error(error, self.path) from None
 
     def drop(self) -> None:
         """Close and remove the file; never fails, what cannot be removed is swept away by the next run."""
@@ -262,17 +255,18 @@ class AppendFile:
         try:
             self._fd = os.open(name, flags, 0o600, dir_fd=directory.fd)
         except OSError as error:
-            raise disk_error(error, self.path) from None
+            raise os_error(error, self.path) from None
         self._directory: Directory | None = directory
         self._buffer: list[bytes] = []
+        self._lost = False
 
     def write(self, line: bytes) -> None:
         """Append a line, which ends with LF."""
         self._buffer.append(line)
 
     def sync(self) -> None:
-        """Make every line durable, and the first time the name too."""
-        if self._fd < 0 or (not self._buffer and self._directory is None):
+        """Make every line durable, and the first time the name too; after an error the file is lost."""
+        if self._lost or self._fd < 0 or (not self._buffer and self._directory is None):
             return
         data = memoryview(b"".join(self._buffer))
         self._buffer.clear()
@@ -281,7 +275,9 @@ class AppendFile:
                 data = data[os.write(self._fd, data) :]
             os.fsync(self._fd)
         except OSError as error:
-            raise disk_error(error, self.path) from None
+            # The system may have dropped what it could not write, and the next sync would not say so.
+            self._lost = True
+            raise os_error(error, self.path) from None
         if self._directory is not None:
             self._directory.sync()
             self._directory = None
@@ -295,8 +291,11 @@ class AppendFile:
         finally:
             fd, self._fd = self._fd, -1
             with contextlib.suppress(OSError):
-                os.fchmod(fd, 0o400)
-            os.close(fd)
+                if not self._lost:
+                    os.fchmod(fd, 0o400)
+            with contextlib.suppress(OSError):
+                # Synced before; nothing hangs on this any more.
+                os.close(fd)
 
 
 def replace(directory: Directory, name: str, content: bytes, *, mode: int = 0o600) -> None:
@@ -311,7 +310,7 @@ def replace(directory: Directory, name: str, content: bytes, *, mode: int = 0o60
         os.replace(temporary, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
     except OSError as error:
         draft.drop()
-        raise disk_error(error, f"{directory.path}/{name}") from None
+        raise os_error(error, f"{directory.path}/{name}") from None
     except ArchiveError:
         draft.drop()
         raise
@@ -337,6 +336,13 @@ class Twin(NamedTuple):
 
     directory: Directory
     name: str
+
+    def link(self, target: Directory, new_name: str) -> bool:
+        """Give the file a second name; False where there are no links, or a mail program has just renamed it."""
+        try:
+            return self.directory.link(self.name, target, new_name)
+        except MissingError:
+            return False
 
 
 class Batch:
@@ -379,7 +385,7 @@ class Batch:
             return
         try:
             for draft, name, twin in self._drafts:
-                if twin is not None and twin.directory.link(twin.name, self._cur, name):
+                if twin is not None and twin.link(self._cur, name):
                     draft.drop()
                 else:
                     self._tmp.link_or_move(draft.name, self._cur, name)

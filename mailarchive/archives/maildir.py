@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from mailarchive.archives import durable
 from mailarchive.archives.manifest import RunManifest
 from mailarchive.archives.marker import META
-from mailarchive.errors import ArchiveError
+from mailarchive.errors import ArchiveError, MissingError
 from mailarchive.model import ANSWERED, DRAFT, FLAGGED, FORWARDED, SEEN, Digest, Location, StoredMessage
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ class _Box:
             sub, name = self.files[hexes]
             try:
                 return _digest_of(self.sub(sub), name)
-            except ArchiveError:
-                if self.sub(sub).has(name):
-                    raise
+            except MissingError:
                 self.look()
         return None
 
@@ -168,8 +166,9 @@ class MaildirArchive:
             self._writing.pending.clear()
 
     def holds(self, location: Location) -> bool:
-        """Tell whether a message is still there, without reading it."""
-        return self._find(location) is not None
+        """Tell whether a message is still there, whole as far as its size tells, without reading it."""
+        found = self._find(location)
+        return found is not None and found[0].size(found[1]) == int(location.rpartition("S=")[2])
 
     def read(self, location: Location, *, cold: bool = False) -> Iterator[bytes]:
         """Give the octets of a message; with `cold`, from the device rather than from memory."""
@@ -261,15 +260,12 @@ class MaildirArchive:
         if folder == box.folder or not name.startswith(unique):
             return None
         other = self._box(folder)
-        found = other.find(unique) if other is not None else None
-        if other is None or found is None or _digest_of(*found) != stored.digest:
+        hexes = stored.digest.removeprefix("sha256:")[:32]
+        if other is None or other.find(unique) is None or other.digest_of(hexes) != stored.digest:
             return None
+        sub, current = other.files[hexes]
         # The box may be closed before the commit, so the twin has a descriptor of its own.
-        leaf = self._descend(tuple(folder.split("/")))
-        try:
-            return durable.Twin(leaf.child(other.files[stored.digest[7:39]][0]), found[1])
-        finally:
-            leaf.close()
+        return durable.Twin(other.sub(sub).again(), current)
 
     def _set_aside(self, box: _Box, hexes: str) -> None:
         sub, name = box.files.pop(hexes)

@@ -11,10 +11,11 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from mailarchive.errors import LaterError, MailarchiveError, MailboxError, ProtocolError
+from mailarchive.errors import MailarchiveError, MailboxError, ProtocolError
 from mailarchive.model import Capabilities, MailboxStatus, Quota
-from mailarchive.sources import imap_fetch, imap_list
+from mailarchive.sources import imap_fetch, imap_items, imap_list
 from mailarchive.sources.imap_commands import Commands, Refused, quoted
+from mailarchive.sources.imap_lexer import OversizedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mailarchive.sources.imap_session import Session
 
 _CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d{1,19})\]|\[(UIDNOTSTICKY)\]", re.IGNORECASE)
+MOST_MESSAGES = 50_000_000
+"""Messages in one mailbox; a server that says more says nonsense."""
 _EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS\b", re.IGNORECASE)
 
 
@@ -56,8 +59,8 @@ class ImapSource:
             with contextlib.suppress(MailarchiveError, Refused):
                 self._commands.send(b"LOGOUT")
                 self._session.wire.sock.settimeout(5)
-                for _ in self._commands.answers():
-                    pass
+                for _ in self._commands.answers(most=100):
+                    self._commands.skip()
         self._session.wire.close()
 
     @property
@@ -87,7 +90,15 @@ class ImapSource:
                 self._commands.skip()
                 return
             lexer.at = len(b"* QUOTA ")
-            match lexer.values():
+            try:
+                values = lexer.values()
+            except OversizedError:
+                raise
+            except ProtocolError:
+                # A quota that cannot be read is one that is not known; it stops no backup.
+                self._commands.skip()
+                return
+            match values:
                 case [_, [*resources]]:
                     found.extend(_storage(resources))
 
@@ -109,8 +120,9 @@ def _storage(resources: Sequence[object]) -> Iterator[Quota]:
 
 def _examine(commands: Commands, mailbox: Mailbox) -> MailboxStatus:
     """Open a mailbox read-only and read what the server says of it."""
-    exists = 0
+    exists: int | None = None
     codes: dict[str, int] = {}
+    commands.expunged = 0
     commands.send(b"EXAMINE", quoted(mailbox.wire))
     try:
         for line in commands.answers():
@@ -120,17 +132,21 @@ def _examine(commands: Commands, mailbox: Mailbox) -> MailboxStatus:
                 codes[(name or sticky).decode().upper()] = int(number or 1)
             commands.skip()
     except Refused as refused:
-        if refused.patience:
-            raise LaterError(f"{commands.wire.peer} asks to wait: {refused.shown}") from None
-        raise MailboxError(f"the server does not open {mailbox.name}: {refused.shown}") from None
+        raise refused.error(commands.wire.peer, f"the server does not open {mailbox.name}") from None
+    if exists is None or exists > MOST_MESSAGES:
+        raise MailboxError(f"the server does not say how many messages are in {mailbox.name}")
     return MailboxStatus(
         exists=exists,
-        # 0 is no UIDVALIDITY (RFC 9051 section 9, nz-number).
-        uidvalidity=codes.get("UIDVALIDITY") or None,
-        uidnext=codes.get("UIDNEXT") or None,
-        highestmodseq=codes.get("HIGHESTMODSEQ") or None,
+        # 0 is no UIDVALIDITY (RFC 9051 section 9, nz-number), and what does not fit its 32 bits is none either.
+        uidvalidity=_within(codes.get("UIDVALIDITY"), 2**32),
+        uidnext=_within(codes.get("UIDNEXT"), 2**32),
+        highestmodseq=_within(codes.get("HIGHESTMODSEQ"), 2**63),
         uids_stick="UIDNOTSTICKY" not in codes,
     )
+
+
+def _within(number: int | None, end: int) -> int | None:
+    return number if number is not None and 0 < number < end else None
 
 
 class ImapMailbox:
@@ -143,8 +159,8 @@ class ImapMailbox:
 
     @property
     def doubts(self) -> list[str]:
-        """Why the listing is not to be trusted for a deletion."""
-        return self._lister.doubts
+        """Why what was read is not to be trusted for a deletion."""
+        return [*self._lister.doubts, *self._commands.oddities]
 
     def listing(self, criteria: Criteria) -> list[RemoteMessage]:
         """Give at least every message that fits, in ascending order of UID, each once."""
@@ -152,7 +168,7 @@ class ImapMailbox:
 
     def headers(self, messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID, bytes]]:
         """Give the header fields that a selection may need."""
-        return imap_fetch.headers(self._commands, sorted(int(message.uid) for message in messages))
+        return imap_items.headers(self._commands, sorted(int(message.uid) for message in messages))
 
     def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[imap_fetch.Body | NotFetched]:
         """Give the bodies; what does not come is told with the reason."""

@@ -11,12 +11,13 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from mailarchive.errors import LaterError, ProtocolError, UnreachableError
+from mailarchive.errors import LaterError, MailboxError, ProtocolError, SignInError, UnreachableError
 from mailarchive.sources.imap_lexer import Lexer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mailarchive.errors import MailarchiveError
     from mailarchive.sources.imap_session import Session
     from mailarchive.sources.wire import Wire
 
@@ -43,31 +44,53 @@ _TAGGED = re.compile(rb"(M\d+) (OK|NO|BAD)\b ?(.*?)\r?\n\Z", re.IGNORECASE | re.
 _TEXT = re.compile(rb"\* (?:OK|NO|BAD|PREAUTH)\b", re.IGNORECASE)
 _LITERAL_AT_END = re.compile(rb"\{(\d{1,9})\+?\}\r?\n\Z")
 _LATER = re.compile(
-    rb"\[(?:THROTTLED|LIMIT|UNAVAILABLE|INUSE)\]|Suggested Backoff Time|throttled|Too many simultaneous", re.IGNORECASE
+    r"\[(?:THROTTLED|LIMIT|UNAVAILABLE|INUSE)\]|Suggested Backoff Time|throttled|Too many simultaneous"
+    r"|Maximum number of connections|session expired",
+    re.IGNORECASE,
 )
+_NOT_CONNECTED = re.compile(r"authenticated but not connected", re.IGNORECASE)
+_EXPUNGE = re.compile(rb"\* \d{1,10} EXPUNGE\b", re.IGNORECASE)
+
+UNTAGGED = 200_000
+"""Untagged responses to one command."""
+OCTETS = 256 * 1024 * 1024
+"""Octets in the answer to one command, bodies of messages left out."""
+ALERTS = 20
 
 
 class Refused(Exception):  # noqa: N818 - a value between modules of this folder, mapped before it leaves it
-    """A tagged NO or BAD; `text` is what the server said."""
+    """A tagged NO or BAD; `said` is the server's sentence without secrets, still foreign text."""
 
-    def __init__(self, status: bytes, text: bytes) -> None:
-        super().__init__(status, text)
-        self.status = status
-        self.text = text
-
-    @property
-    def shown(self) -> str:
-        """The server's words, still foreign text."""
-        return self.text.decode("utf-8", "replace")
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said or "refused without a reason"
 
     @property
     def patience(self) -> bool:
         """Whether the server asks for patience."""
-        return bool(_LATER.search(self.text))
+        return bool(_LATER.search(self.said))
+
+    def error(self, peer: str, what: str, otherwise: type[MailarchiveError] = MailboxError) -> MailarchiveError:
+        """Make the error for it: later if the server asks for patience, else as the caller says."""
+        if self.patience:
+            return LaterError(f"{peer} asks to wait: {self.said}")
+        if _NOT_CONNECTED.search(self.said):
+            return SignInError(
+                f"{peer} has let us in and gives nothing: {self.said}",
+                hint="on Exchange this is a wrong password, or a sign-in without the right to IMAP",
+            )
+        return otherwise(f"{what}: {self.said}")
 
 
 class Commands:
-    """The commands of one session; answers come in the order of the commands, several may be on their way."""
+    """The commands of one session; answers come in the order of the commands, several may be on their way.
+
+    Attributes:
+        alerts: What the server wants a human to read.
+        oddities: Sentences on why what was read is not to be trusted for a deletion.
+        bodies: Octets of bodies of messages that were asked for, which no budget counts.
+        expunged: Messages of the open mailbox that other hands have removed so far.
+    """
 
     def __init__(self, session: Session, allowed: frozenset[bytes] = READING) -> None:
         self.wire: Wire = session.wire
@@ -77,6 +100,9 @@ class Commands:
         self._tags: deque[bytes] = deque()
         self._number = 0
         self.alerts: list[str] = []
+        self.oddities: list[str] = []
+        self.bodies = 0
+        self.expunged = 0
 
     @property
     def busy(self) -> bool:
@@ -96,8 +122,8 @@ class Commands:
         self._tags.append(tag)
         self.wire.send(b"%s %s%s%s\r\n" % (tag, command, b" " if arguments else b"", arguments))
 
-    def answers(self) -> Iterator[bytes]:
-        """Give the lines of the untagged responses to the oldest command.
+    def answers(self, *, most: int = UNTAGGED) -> Iterator[bytes]:
+        """Give the lines of the untagged responses to the oldest command, `most` of them.
 
         The lexer stands at the start of each line. The caller reads as much as it wants of a response that it knows;
         a literal that it leaves is an error of the caller.
@@ -105,14 +131,20 @@ class Commands:
         Raises:
             Refused: The command ended with NO or BAD.
             UnreachableError, LaterError: The server said BYE.
-            ProtocolError: The answer makes no sense.
+            ProtocolError: The answer makes no sense, or never ends.
         """
         tag = self._tags[0]
         lexer = self.lexer
+        before = self.wire.received - self.bodies
         while True:
             line = lexer.next()
+            most -= 1
+            if most < 0 or self.wire.received - self.bodies - before > OCTETS:
+                raise ProtocolError(f"{self.wire.peer} answers without end")
             if line.startswith(b"* "):
                 lexer.at = 2
+                if line[2:3].isdigit() and _EXPUNGE.match(line):
+                    self.expunged += 1
                 if line[2:3] in b"OBobPpNn" and self._notice(line):
                     continue
                 yield line
@@ -133,9 +165,12 @@ class Commands:
         """Read a response that nobody wants to its end; its literals are dropped piece by piece."""
         if _TEXT.match(self.lexer.line):
             return
+        before = self.wire.received
         while found := _LITERAL_AT_END.search(self.lexer.line):
             for _ in self.wire.pieces(int(found.group(1))):
                 pass
+            if self.wire.received - before > OCTETS:
+                raise ProtocolError(f"{self.wire.peer} answers without end")
             self.lexer.next()
 
     def _check(self, command: bytes, arguments: bytes) -> None:
@@ -154,14 +189,24 @@ class Commands:
         kind = words[0].upper() if words else b""
         text = words[1].strip() if len(words) > 1 else b""
         if kind == b"BYE":
-            said = text.decode("utf-8", "replace")
-            if _LATER.search(text) or b"session expired" in text.lower() or b"Maximum number" in text:
+            said = self.wire.words(text)
+            if _LATER.search(said):
                 raise LaterError(f"{self.wire.peer} closed the session: {said}")
             raise UnreachableError(f"{self.wire.peer} closed the session: {said}", temporary=True)
-        if kind in (b"OK", b"NO", b"BAD") and text.upper().startswith(b"[ALERT]"):
-            self.alerts.append(text[7:].strip().decode("utf-8", "replace"))
+        if kind in (b"OK", b"NO", b"BAD") and text[:7].upper() == b"[ALERT]":
+            if len(self.alerts) < ALERTS:
+                self.alerts.append(self.wire.words(text[7:].strip()))
             return True
         return False
+
+    def drain(self) -> None:
+        """Read the answers that are still on their way and drop them; a refusal among them says nothing new."""
+        while self.busy:
+            try:
+                for _ in self.answers():
+                    self.skip()
+            except Refused:
+                pass
 
     def _finish(self, tag: bytes, line: bytes) -> None:
         found = _TAGGED.match(line)
@@ -171,7 +216,7 @@ class Commands:
             raise ProtocolError(f"{self.wire.peer} answered a command that was not asked")
         self._tags.popleft()
         if found.group(2).upper() != b"OK":
-            raise Refused(found.group(2).upper(), found.group(3))
+            raise Refused(self.wire.words(found.group(3)))
         self.completed = found.group(3)
 
     completed: bytes = b""

@@ -1,184 +1,44 @@
-"""Reads the answers to FETCH: facts of many messages, header blocks, and bodies as streams (RFC 9051 section 7.5.2).
+"""Fetches bodies of messages as streams (RFC 9051 section 6.4.5).
 
-The law of this room: an answer counts only if it carries the UID; a body goes through in pieces, never whole in
-memory; the next command is on its way before the last one is drained; what was asked for and did not come is told,
-with the reason, and never guessed. Servers answer in any order, any case, and with things nobody asked for.
+The law of this room: a body goes through in pieces, never whole in memory; the next command is on its way before the
+last one is drained; what was asked for and did not come is told, with the reason, and never guessed. Servers answer in
+any order, and with things nobody asked for.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from mailarchive.dates import parse_internal_date
-from mailarchive.errors import LaterError, ProtocolError
-from mailarchive.model import RECENT, UID, NotFetched, RemoteMessage
+from mailarchive.errors import ProtocolError
+from mailarchive.model import UID, NotFetched, RemoteMessage
 from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
+from mailarchive.sources.imap_items import COMMON, FETCH, IN_FLIGHT, Items, flag_set, read_all, read_items, read_uid
 from mailarchive.sources.imap_lexer import Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from mailarchive.sources.imap_commands import Commands
-    from mailarchive.sources.imap_lexer import Lexer, Value
+    from mailarchive.sources.imap_lexer import Lexer
 
 LITERAL_CAP = 1024**3
-"""Octets of the largest message that is taken."""
+"""Octets of the largest message that is taken; a larger one stays on the server and is told."""
+DRAIN_CAP = 4 * LITERAL_CAP
+"""Octets of the largest literal that is read at all, to get at what stands behind it."""
 
-FACTS = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
 BODIES = b"(UID FLAGS INTERNALDATE BODY.PEEK[])"
-HEADERS = b"(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM TO CC SUBJECT LIST-ID)]<0.65536>)"
-IN_FLIGHT = 2
-"""Commands on their way at a time."""
-
-_FETCH = re.compile(rb"\* \d+ (?:UID)?FETCH \(", re.IGNORECASE)
-_COMMON_FACTS = re.compile(
-    rb'\* \d+ FETCH \(UID (\d{1,10}) FLAGS \(([^()"]*)\) INTERNALDATE "([^"]{26})" RFC822\.SIZE (\d{1,10})\)\r?\n\Z'
-)
-_COMMON_BODY = re.compile(
-    rb'\* \d+ FETCH \(UID (\d{1,10}) FLAGS \(([^()"]*)\) INTERNALDATE "([^"]{26})" BODY\[\] \{(\d{1,10})\}\r?\n\Z'
-)
-
-
-@dataclass(slots=True)
-class _Items:
-    """What one FETCH answer has said so far."""
-
-    uid: UID | None = None
-    flags: frozenset[str] | None = None
-    internal_date: bytes | None = None
-    size: int | None = None
-    body: Value = None
-    has_body: bool = False
-    header: bytes | None = None
-    seen: set[bytes] = field(default_factory=set)
-
-    def message(self) -> RemoteMessage:
-        date = parse_internal_date(self.internal_date) if self.internal_date is not None else None
-        return RemoteMessage(self.uid or UID(0), self.size, date, self.flags)
-
-
-class Fact(NamedTuple):
-    """One FETCH answer about a message; `whole` if it holds more than the flags that servers send unasked."""
-
-    message: RemoteMessage
-    whole: bool
-
-
-def facts(commands: Commands, sets: Sequence[bytes]) -> Iterator[Fact]:
-    """Ask for UID, FLAGS, INTERNALDATE and RFC822.SIZE of each set, and give every answer that carries a UID."""
-    for line in _pipelined(commands, sets, FACTS):
-        common = _COMMON_FACTS.match(line)
-        if common:
-            uid, flags, date, size = common.groups()
-            message = RemoteMessage(_uid(uid), int(size), parse_internal_date(date), flag_set(flags))
-            yield Fact(message, whole=True)
-            continue
-        items = _read_all(commands, line)
-        if items is not None and items.uid is not None:
-            yield Fact(items.message(), whole=bool(items.seen & {b"INTERNALDATE", b"RFC822.SIZE"}))
-
-
-def headers(commands: Commands, uids: Sequence[int]) -> Iterator[tuple[UID, bytes]]:
-    """Ask for the header fields that a selection may need; gives UID and header block."""
-    wanted = set(uids)
-    sets = [part for part, _ in uid_set.commands(uids, octets=LINE - len(HEADERS) - 32)]
-    for line in _pipelined(commands, sets, HEADERS):
-        items = _read_all(commands, line)
-        if items is not None and items.uid in wanted and items.header is not None:
-            wanted.discard(items.uid)
-            yield items.uid, items.header
-
-
-def _pipelined(commands: Commands, sets: Sequence[bytes], items: bytes) -> Iterator[bytes]:
-    """Send a UID FETCH for each set, a few ahead, and give the untagged lines of all of them."""
-    sent = 0
-    for done in range(len(sets)):
-        while sent < len(sets) and sent - done < IN_FLIGHT:
-            commands.send(b"UID FETCH", sets[sent] + b" " + items)
-            sent += 1
-        yield from commands.answers()
-
-
-def _read_all(commands: Commands, line: bytes) -> _Items | None:
-    """Read a response whose literals are small; None if it is no FETCH answer."""
-    if not _FETCH.match(line):
-        commands.skip()
-        return None
-    items = _Items()
-    for _ in _items(commands.lexer, items):
-        # A body that nobody asked for: a server may not do that, and it is not kept.
-        raise ProtocolError(f"{commands.wire.peer} sent a message that was not asked for")
-    return items
-
-
-def _items(lexer: Lexer, items: _Items) -> Iterator[Literal]:
-    """Read the items of a FETCH answer; gives the body's literal, which must be drained before going on."""
-    lexer.at = lexer.line.index(b"(") + 1
-    while lexer.peek() != b")":
-        name = lexer.name()
-        items.seen.add(name)
-        value = lexer.value()
-        if name == b"BODY[]":
-            items.has_body = True
-            items.body = value
-            if isinstance(value, Literal):
-                yield value
-                lexer.resume()
-            continue
-        if isinstance(value, Literal):
-            value = lexer.string(value)
-        _take(lexer, items, name, value)
-    lexer.at += 1
-
-
-def _take(lexer: Lexer, items: _Items, name: bytes, value: Value) -> None:
-    if name == b"UID" and isinstance(value, bytes):
-        items.uid = _uid(value)
-    elif name == b"FLAGS":
-        if not isinstance(value, list):
-            raise lexer.broken("flags that are no list")
-        items.flags = flag_set(b" ".join(flag for flag in value if isinstance(flag, bytes)))
-    elif name == b"INTERNALDATE" and isinstance(value, bytes):
-        items.internal_date = value
-    elif name == b"RFC822.SIZE":
-        items.size = int(value) if isinstance(value, bytes) and value.isdigit() and len(value) < 20 else None
-    elif name.startswith(b"BODY[HEADER.FIELDS"):
-        items.header = value if isinstance(value, bytes) else b""
-
-
-def _uid(digits: bytes) -> UID:
-    number = int(digits) if digits.isdigit() and len(digits) <= 10 else 0
-    if not 1 <= number <= uid_set.HIGHEST:
-        raise ProtocolError("the server sent a UID that cannot be")
-    return UID(number)
-
-
-_flag_sets: dict[bytes, frozenset[str]] = {}
-
-
-def flag_set(text: bytes) -> frozenset[str]:
-    r"""Give flags and keywords as a set, system flags in the RFC's spelling, without `\Recent`."""
-    known = _flag_sets.get(text)
-    if known is None:
-        flags = (_SYSTEM.get(flag.lower(), flag) for flag in text.decode("utf-8", "replace").split())
-        known = frozenset(flag for flag in flags if flag != RECENT)
-        if len(_flag_sets) < 10_000:
-            _flag_sets[text] = known
-    return known
-
-
-_SYSTEM = {flag.lower(): flag for flag in ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft", "\\Recent")}
+_COMMON_BODY = re.compile(COMMON + rb"BODY\[\] \{(\d{1,10})\}\r?\n\Z")
 
 
 class Body:
     """One message that is arriving; see `ports.Incoming`."""
 
-    __slots__ = ("_arrived", "_expected", "_items", "_literal", "_rest", "_wire", "drained")
+    __slots__ = ("_arrived", "_commands", "_expected", "_items", "_literal", "_rest", "_wire", "drained")
 
-    def __init__(self, commands: Commands, items: _Items, literal: Literal, rest: Iterator[Literal]) -> None:
+    def __init__(self, commands: Commands, items: Items, literal: Literal, rest: Iterator[Literal]) -> None:
+        self._commands = commands
         self._wire = commands.wire
         self._items = items
         self._literal = literal
@@ -195,6 +55,7 @@ class Body:
 
     def chunks(self) -> Iterator[memoryview]:
         """Give the octets, and read the answer to its end behind them."""
+        self._commands.bodies += self._literal.size
         yield from self._wire.pieces(self._literal.size)
         self.finish()
 
@@ -204,6 +65,11 @@ class Body:
             self.drained = True
             for _ in self._rest:
                 raise ProtocolError(f"{self._wire.peer} sent two bodies in one answer")
+
+    @property
+    def too_large(self) -> bool:
+        """Whether it is over the cap."""
+        return self._literal.size > LITERAL_CAP
 
     @property
     def uid(self) -> UID | None:
@@ -231,102 +97,119 @@ class Body:
 def bodies(commands: Commands, messages: Sequence[RemoteMessage]) -> Iterator[Body | NotFetched]:
     """Ask for the bodies of messages, in ascending order of UID, and give them as they come.
 
-    Each message comes once, as a Body or as NotFetched; a command that fails is asked again in halves until the message
-    that the server cannot give stands alone.
+    Each message comes once, as a Body or as NotFetched; a command that fails is asked again in halves until the
+    message that the server cannot give stands alone.
 
     Raises:
-        ProtocolError: A body came twice, was not asked for, or is over `LITERAL_CAP`.
+        ProtocolError: A body was not asked for, or is over `DRAIN_CAP`.
+        LaterError: The server asks for patience.
     """
-    wanted = {int(message.uid): message for message in messages}
-    uids = sorted(wanted)
+    fetching = _Fetching(commands, {int(message.uid): message for message in messages})
     octets = LINE - len(BODIES) - 32
-    parts = [list(part) for _, part in uid_set.commands(uids, octets=octets)]
+    parts = [list(part) for _, part in uid_set.commands(sorted(fetching.wanted), octets=octets)]
     lost: list[tuple[list[int], str]] = []
-    arrived: set[int] = set()
     sent = 0
     for done, part in enumerate(parts):
         while sent < len(parts) and sent - done < IN_FLIGHT:
-            _ask(commands, parts[sent])
+            fetching.ask(parts[sent])
             sent += 1
-        reason = ""
-        try:
-            yield from _arriving(commands, wanted, arrived)
-        except Refused as refused:
-            reason = _reason(commands, refused)
-        missing = [uid for uid in part if uid not in arrived]
-        if missing:
+        reason = yield from fetching.answer()
+        if missing := fetching.missing(part):
             lost.append((missing, reason))
     for missing, reason in lost:
-        yield from _again(commands, wanted, missing, reason)
+        yield from fetching.again(missing, reason)
 
 
-def _ask(commands: Commands, uids: Sequence[int]) -> None:
-    (one,) = uid_set.commands(uids, octets=LINE)
-    commands.send(b"UID FETCH", one[0] + b" " + BODIES)
+class _Fetching:
+    """What was asked for and what has arrived."""
 
+    def __init__(self, commands: Commands, wanted: dict[int, RemoteMessage]) -> None:
+        self.wanted = wanted
+        self.arrived: set[int] = set()
+        self._commands = commands
 
-def _reason(commands: Commands, refused: Refused) -> str:
-    """Give the server's reason for refusing a FETCH; a server that asks for patience is not asked again."""
-    if refused.patience:
-        raise LaterError(f"{commands.wire.peer} asks to wait: {refused.shown}")
-    return refused.shown or "refused without a reason"
+    def ask(self, uids: Sequence[int]) -> None:
+        """Send the command for UIDs that fit on one line."""
+        (one,) = uid_set.commands(uids, octets=LINE)
+        self._commands.send(b"UID FETCH", one[0] + b" " + BODIES)
 
+    def missing(self, uids: Sequence[int]) -> list[int]:
+        """Give those that have not come."""
+        return [uid for uid in uids if uid not in self.arrived]
 
-def _again(
-    commands: Commands, wanted: dict[int, RemoteMessage], uids: list[int], reason: str
-) -> Iterator[Body | NotFetched]:
-    """Ask again for what did not come: after a refusal in halves; after an OK find out what is gone."""
-    if not reason:
-        yield from _explained(commands, uids)
-        return
-    if len(uids) == 1:
-        yield NotFetched(UID(uids[0]), f"the server does not give it: {reason}")
-        return
-    middle = len(uids) // 2
-    for half in (uids[:middle], uids[middle:]):
-        arrived: set[int] = set()
-        _ask(commands, half)
-        said = ""
+    def answer(self) -> Generator[Body | NotFetched, None, str]:
+        """Give what the answer to one command brings; returns the server's reason if it refused."""
         try:
-            yield from _arriving(commands, wanted, arrived)
+            yield from self._arriving()
         except Refused as refused:
-            said = _reason(commands, refused)
-        missing = [uid for uid in half if uid not in arrived]
-        if missing:
-            yield from _again(commands, wanted, missing, said)
+            if refused.patience:
+                raise refused.error(self._commands.wire.peer, "the server refuses") from None
+            return refused.said
+        return ""
 
+    def again(self, uids: list[int], reason: str) -> Iterator[Body | NotFetched]:
+        """Ask again for what did not come: after a refusal in halves; after an OK find out what is gone."""
+        if not reason:
+            yield from self._explained(uids)
+            return
+        if len(uids) == 1:
+            yield NotFetched(UID(uids[0]), f"the server does not give it: {reason}")
+            return
+        middle = len(uids) // 2
+        for half in (uids[:middle], uids[middle:]):
+            if not (left := self.missing(half)):
+                continue
+            self.ask(left)
+            said = yield from self.answer()
+            if left := self.missing(left):
+                yield from self.again(left, said)
 
-def _explained(commands: Commands, uids: list[int]) -> Iterator[NotFetched]:
-    """Say which of the missing messages have been removed by another hand, and which the server holds back."""
-    still: set[int] = set()
-    for part, _ in uid_set.commands(uids, octets=LINE - 32):
-        commands.send(b"UID FETCH", part + b" (UID)")
+    def _explained(self, uids: list[int]) -> Iterator[NotFetched]:
+        """Say which of the missing messages another hand has removed, and which the server holds back."""
+        still: set[int] = set()
+        why = "the server lists it and gives no text for it"
+        for part, _ in uid_set.commands(uids, octets=LINE - 32):
+            self._commands.send(b"UID FETCH", part + b" (UID)")
+            try:
+                for line in self._commands.answers():
+                    items = read_all(self._commands, line)
+                    if items is not None and items.uid is not None:
+                        still.add(items.uid)
+            except Refused as refused:
+                still.update(uids)
+                why = f"the server gives no text for it, and does not say whether it is there: {refused.said}"
+        for uid in uids:
+            if uid in still:
+                yield NotFetched(UID(uid), why)
+            else:
+                yield NotFetched(UID(uid), "gone by another hand", gone=True)
+
+    def _arriving(self) -> Iterator[Body | NotFetched]:
+        """Give the bodies in the answer to one command."""
+        commands = self._commands
         for line in commands.answers():
-            items = _read_all(commands, line)
-            if items is not None and items.uid is not None:
-                still.add(items.uid)
-    for uid in uids:
-        if uid in still:
-            yield NotFetched(UID(uid), "the server lists it and gives no text for it")
-        else:
-            yield NotFetched(UID(uid), "gone by another hand", gone=True)
+            found = _common(commands, line) or _careful(commands, line)
+            if isinstance(found, Body):
+                if found.too_large or found.uid in self.arrived:
+                    found = self._declined(found)
+                else:
+                    yield found.expect(self.wanted, self.arrived)
+                    if not found.drained:
+                        raise AssertionError("a body was not read to its end")
+                    self.arrived.add(int(found.message.uid))
+                    continue
+            if found is not None and found.uid in self.wanted and found.uid not in self.arrived:
+                self.arrived.add(int(found.uid))
+                yield found
 
-
-def _arriving(commands: Commands, wanted: dict[int, RemoteMessage], arrived: set[int]) -> Iterator[Body | NotFetched]:
-    """Give the bodies in the answer to one command."""
-    for line in commands.answers():
-        body = _common(commands, line) or _careful(commands, line)
-        if body is None:
-            continue
-        if isinstance(body, NotFetched):
-            if body.uid in wanted and body.uid not in arrived:
-                arrived.add(body.uid)
-                yield body
-            continue
-        yield body.expect(wanted, arrived)
-        if not body.drained:
-            raise AssertionError("a body was not read to its end")
-        arrived.add(int(body.message.uid))
+    def _declined(self, body: Body) -> NotFetched | None:
+        """Read a body to its end without keeping it; gives what is to be told of it."""
+        for _ in body.chunks():
+            pass
+        if body.too_large and body.uid is not None:
+            return NotFetched(body.uid, "it is larger than 1 GiB")
+        self._commands.oddities.append(f"the server sent UID {body.uid} twice")
+        return None
 
 
 def _common(commands: Commands, line: bytes) -> Body | None:
@@ -335,7 +218,7 @@ def _common(commands: Commands, line: bytes) -> Body | None:
     if not found:
         return None
     uid, flags, date, size = found.groups()
-    items = _Items(uid=_uid(uid), flags=flag_set(flags), internal_date=date, has_body=True)
+    items = Items(uid=read_uid(uid), flags=flag_set(flags), internal_date=date, has_body=True)
     literal = Literal(int(size))
     if not literal.size:
         return None
@@ -344,23 +227,23 @@ def _common(commands: Commands, line: bytes) -> Body | None:
     return Body(commands, items, literal, _tail(commands.lexer, items))
 
 
-def _tail(lexer: Lexer, items: _Items) -> Iterator[Literal]:
+def _tail(lexer: Lexer, items: Items) -> Iterator[Literal]:
     """Read what stands behind the literal of the usual answer: nearly always `)` alone."""
     lexer.resume()
     if lexer.line in (b")\r\n", b")\n"):
         lexer.at = 1
         return
     lexer.line = b"(" + lexer.line
-    yield from _items(lexer, items)
+    yield from read_items(lexer, items)
 
 
 def _careful(commands: Commands, line: bytes) -> Body | NotFetched | None:
     """Read an answer of any shape up to its body; None if it holds none."""
-    if not _FETCH.match(line):
+    if not FETCH.match(line):
         commands.skip()
         return None
-    items = _Items()
-    rest = _items(commands.lexer, items)
+    items = Items()
+    rest = read_items(commands.lexer, items)
     literal = next(rest, None)
     if literal is not None and literal.size:
         _check_size(commands, literal)
@@ -376,8 +259,8 @@ def _careful(commands: Commands, line: bytes) -> Body | NotFetched | None:
 
 
 def _check_size(commands: Commands, literal: Literal) -> None:
-    if literal.size > LITERAL_CAP:
-        raise ProtocolError(f"{commands.wire.peer} announced a message of {literal.size} octets, more than 1 GiB")
+    if literal.size > DRAIN_CAP:
+        raise ProtocolError(f"{commands.wire.peer} announced a message of {literal.size} octets")
 
 
 class _Short(Body):
@@ -385,7 +268,7 @@ class _Short(Body):
 
     __slots__ = ("_octets",)
 
-    def __init__(self, commands: Commands, items: _Items, octets: bytes) -> None:
+    def __init__(self, commands: Commands, items: Items, octets: bytes) -> None:
         super().__init__(commands, items, Literal(len(octets)), iter(()))
         self._octets = octets
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DEPTH = 32
 SMALL = 64 * 1024
 """Octets of the largest literal that is read into memory."""
+RESPONSE = 4 * 1024 * 1024
+"""Octets of one response that are kept in memory, all its lines and literals together."""
 
 _LITERAL = re.compile(rb"~?\{(\d{1,20})\+?\}\r?\n\Z")
 _ATOM = re.compile(rb'[^\s(){"]+')
@@ -35,25 +37,37 @@ Value: TypeAlias = "bytes | Literal | list[Value] | None"
 """An atom, number or string as bytes; NIL as None; a parenthesised list; or a literal still to be read."""
 
 
+class OversizedError(ProtocolError):
+    """A literal or a response is over its cap; what is left of it still stands on the wire."""
+
+
 class Lexer:
     """The response that stands next on the wire; `line` is its current line and `at` the place in it."""
 
-    __slots__ = ("at", "line", "wire")
+    __slots__ = ("_octets", "at", "line", "wire")
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.line = b""
         self.at = 0
+        self._octets = 0
 
     def next(self) -> bytes:
         """Read the first line of the next response."""
-        self.line = self.wire.readline()
-        self.at = 0
+        self._octets = 0
+        self.resume()
         return self.line
 
     def resume(self) -> None:
         """Read the line that goes on behind a literal; the literal itself has been read."""
-        self.next()
+        self.line = self.wire.readline()
+        self.at = 0
+        self._count(len(self.line))
+
+    def _count(self, octets: int) -> None:
+        self._octets += octets
+        if self._octets > RESPONSE:
+            raise OversizedError(f"{self.wire.peer} sent a response of more than {RESPONSE} octets")
 
     def peek(self) -> bytes:
         """Give the next octet that is not a blank; empty at the end of the response."""
@@ -99,7 +113,10 @@ class Lexer:
         """Give the octets of a value that is a string, reading a literal of at most `SMALL` octets."""
         if isinstance(value, Literal):
             if value.size > SMALL:
-                raise ProtocolError(f"{self.wire.peer} sent a literal of {value.size} octets where a short one belongs")
+                raise OversizedError(
+                    f"{self.wire.peer} sent a literal of {value.size} octets where a short one belongs"
+                )
+            self._count(value.size)
             octets = self.wire.read(value.size)
             self.resume()
             return octets
@@ -107,9 +124,15 @@ class Lexer:
             return value
         raise self.broken("expected a string")
 
-    def rest(self) -> bytes:
-        """Give what is left of the line without its end."""
-        return self.line[self.at :].rstrip(b"\r\n")
+    def beginning(self, value: Value) -> bytes:
+        """Give the first `SMALL` octets of a string, and drop the rest of it piece by piece."""
+        if not isinstance(value, Literal) or value.size <= SMALL:
+            return self.string(value)
+        head = self.wire.read(SMALL)
+        for _ in self.wire.pieces(value.size - SMALL):
+            pass
+        self.resume()
+        return head
 
     def values(self) -> list[Value]:
         """Read every value up to the end of the response, literals included."""

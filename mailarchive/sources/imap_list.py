@@ -7,29 +7,34 @@ answer does not add up; what is listed is compared with EXISTS; a line that cann
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from imapclient import imap_utf7
 
 from mailarchive.errors import MailboxError, ProtocolError
-from mailarchive.model import INBOX, Mailbox, is_inbox
+from mailarchive.model import INBOX, UID, Mailbox, RemoteMessage, is_inbox
 from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import Refused
-from mailarchive.sources.imap_fetch import facts
+from mailarchive.sources.imap_items import facts
+from mailarchive.sources.imap_lexer import OversizedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from mailarchive.model import Criteria, MailboxStatus, RemoteMessage
+    from mailarchive.model import Criteria, MailboxStatus
     from mailarchive.sources.imap_commands import Commands
+    from mailarchive.sources.imap_items import Fact
     from mailarchive.sources.imap_lexer import Lexer, Value
 
 MOST_MAILBOXES = 10_000
 LONGEST_NAME = 1000
 WINDOW = 10_000
 """Messages in one window of a listing."""
+MOST_WINDOWS = 10_000
+EVERYTHING = b"1:%d" % uid_set.HIGHEST
 
 SKEW = timedelta(days=2)
 """SEARCH knows no time and no zone, and zones span -12 to +14 hours."""
@@ -43,7 +48,7 @@ _USES = {
 
 def mailboxes(commands: Commands) -> tuple[list[Mailbox], list[str]]:
     """List all mailboxes; gives them, and a sentence for each line that could not be read."""
-    foreign = _foreign_prefixes(commands)
+    namespaces = _namespaces(commands)
     arguments = b'"" "*"'
     if {"LIST-EXTENDED", "SPECIAL-USE"} <= commands.capability:
         arguments += b" RETURN (SPECIAL-USE)"
@@ -55,24 +60,38 @@ def mailboxes(commands: Commands) -> tuple[list[Mailbox], list[str]]:
             if not line[2:].upper().startswith(b"LIST "):
                 commands.skip()
                 continue
-            mailbox = _mailbox(commands.lexer, foreign)
+            mailbox = _mailbox(commands, namespaces)
+            if len(found) + len(unread) >= MOST_MAILBOXES:
+                raise ProtocolError(f"{commands.wire.peer} lists more than {MOST_MAILBOXES} mailboxes")
             if isinstance(mailbox, str):
                 unread.append(mailbox)
-            elif len(found) >= MOST_MAILBOXES:
-                raise ProtocolError(f"{commands.wire.peer} lists more than {MOST_MAILBOXES} mailboxes")
             else:
+                mailbox = _told_apart(mailbox, found)
                 found.setdefault(mailbox.name, mailbox)
     except Refused as refused:
-        raise ProtocolError(f"{commands.wire.peer} does not list its mailboxes: {refused.shown}") from None
+        what = f"{commands.wire.peer} does not list its mailboxes"
+        raise refused.error(commands.wire.peer, what, ProtocolError) from None
     return list(found.values()), unread
 
 
-def _mailbox(lexer: Lexer, foreign: Sequence[bytes]) -> Mailbox | str:
+def _told_apart(mailbox: Mailbox, found: Mapping[str, Mailbox]) -> Mailbox:
+    """Keep two mailboxes whose names decode to the same text: the second carries its octets in its name."""
+    other = found.get(mailbox.name)
+    if other is None or other.wire == mailbox.wire:
+        return mailbox
+    return replace(mailbox, name=f"{mailbox.name} [{mailbox.wire.hex()}]")
+
+
+def _mailbox(commands: Commands, namespaces: Sequence[tuple[bytes, bool]]) -> Mailbox | str:
     """Read one LIST line; a sentence instead of a mailbox if it makes no sense."""
+    lexer = commands.lexer
     lexer.at = len(b"* LIST ")
     try:
         values = lexer.values()
+    except OversizedError:
+        raise
     except ProtocolError:
+        commands.skip()
         return "a line of the list of mailboxes could not be read and was skipped"
     match values[:3]:
         case [list() as attributes, (bytes() | None) as delimiter, bytes() as wire] if wire:
@@ -81,6 +100,8 @@ def _mailbox(lexer: Lexer, foreign: Sequence[bytes]) -> Mailbox | str:
             return "a line of the list of mailboxes could not be read and was skipped"
     if len(wire) > LONGEST_NAME:
         return f"a mailbox name of {len(wire)} octets was skipped"
+    if any(octet in wire for octet in b"\r\n\0"):
+        return "a mailbox name with a line break or a NUL was skipped: no command can carry it"
     lowered = {flag.decode("ascii", "replace").lower() for flag in attributes if isinstance(flag, bytes)}
     return Mailbox(
         name=_decoded(wire),
@@ -88,7 +109,7 @@ def _mailbox(lexer: Lexer, foreign: Sequence[bytes]) -> Mailbox | str:
         delimiter=delimiter.decode("latin-1") if delimiter else None,
         special_use=frozenset(_USES[flag] for flag in lowered if flag in _USES),
         selectable=not lowered & {"\\noselect", "\\nonexistent"},
-        personal=not any(wire.startswith(prefix) for prefix in foreign),
+        personal=_is_personal(wire, namespaces),
     )
 
 
@@ -105,30 +126,37 @@ def _decoded(wire: bytes) -> str:
     return INBOX if is_inbox(name) else name
 
 
-def _foreign_prefixes(commands: Commands) -> list[bytes]:
-    """Ask which prefixes belong to other users and to everybody (RFC 2342)."""
+def _is_personal(wire: bytes, namespaces: Sequence[tuple[bytes, bool]]) -> bool:
+    """Tell whose mailbox it is: the longest prefix that fits decides."""
+    fitting = [(len(prefix), personal) for prefix, personal in namespaces if wire.startswith(prefix)]
+    return max(fitting, default=(0, True))[1]
+
+
+def _namespaces(commands: Commands) -> list[tuple[bytes, bool]]:
+    """Ask which prefixes are the user's own, and which belong to others and to everybody (RFC 2342)."""
     if "NAMESPACE" not in commands.capability:
         return []
-    prefixes: list[bytes] = []
+    found: list[tuple[bytes, bool]] = []
 
     def take(lexer: Lexer, line: bytes) -> None:
         if not line[2:].upper().startswith(b"NAMESPACE "):
             commands.skip()
             return
         lexer.at = len(b"* NAMESPACE ")
-        for kind in lexer.values()[1:3]:
-            prefixes.extend(_prefixes(kind))
+        for number, kind in enumerate(lexer.values()[:3]):
+            # An empty prefix of others would make everything foreign; it cannot be meant.
+            found.extend((prefix, number == 0) for prefix in _prefixes(kind) if prefix or number == 0)
 
     try:
         commands.run(b"NAMESPACE", handle=take)
     except Refused:
         return []
-    return prefixes
+    return found
 
 
 def _prefixes(kind: Value) -> Iterator[bytes]:
     for space in kind if isinstance(kind, list) else ():
-        if isinstance(space, list) and space and isinstance(space[0], bytes) and space[0]:
+        if isinstance(space, list) and space and isinstance(space[0], bytes):
             yield space[0]
 
 
@@ -146,12 +174,14 @@ class Lister:
         if not self._status.exists:
             return []
         windows = self._windows()
-        keys = _keys(criteria)
+        narrowing = _narrowing(criteria)
         if criteria.imap_search:
-            uids = self._search_all(windows, _join(_raw(criteria.imap_search), *keys))
-            return self._facts_of(uids)
-        if keys and self._trusted(windows, criteria):
-            return self._facts_of(self._search_all(windows, _join(*keys)))
+            keys = _join(_raw(criteria.imap_search), *narrowing[:1])
+            return self._facts_of(self._found_by_user(windows, keys))
+        if narrowing:
+            uids = self._narrowed(windows, *narrowing)
+            if uids is not None:
+                return self._facts_of(uids)
         return self._everything(windows)
 
     def _windows(self) -> list[bytes]:
@@ -159,119 +189,172 @@ class Lister:
         size = WINDOW
         for name in self._commands.capability:
             limit = name.removeprefix("MESSAGELIMIT=")
-            if limit != name and limit.isdigit() and int(limit):
-                size = min(size, int(limit))
+            if limit != name and limit.isdigit() and len(limit) < 10:
+                size = min(size, max(int(limit), 1))
         if self._status.exists <= size:
-            return [b"1:%d" % uid_set.HIGHEST]
+            return [EVERYTHING]
+        if self._status.exists // size > MOST_WINDOWS:
+            raise MailboxError(f"{self._name} has more messages than this server lets anybody list")
         numbers = range(size + 1, self._status.exists + 1, size)
-        borders: list[int] = []
-        for begin in range(0, len(numbers), 500):
-            wanted = b",".join(b"%d" % number for number in numbers[begin : begin + 500])
-            borders.extend(self._search(wanted))
-        edges = [1, *sorted({uid for uid in borders if uid > 1}), uid_set.HIGHEST + 1]
+        edges = [1, *self._borders(numbers), uid_set.HIGHEST + 1]
         return [b"%d:%d" % (low, high - 1) for low, high in itertools.pairwise(edges)]
 
-    def _search_all(self, windows: Sequence[bytes], keys: bytes) -> list[int]:
+    def _borders(self, numbers: range) -> list[int]:
+        """Find the UIDs at the given places of the mailbox; without a SEARCH that works, cut the UIDs evenly."""
+        found: set[int] = set()
+        try:
+            for begin in range(0, len(numbers), 500):
+                found.update(self._search(b",".join(b"%d" % n for n in numbers[begin : begin + 500])).uids)
+        except MailboxError:
+            uidnext = self._status.uidnext or 1
+            if uidnext // numbers.step > MOST_WINDOWS:
+                return []
+            found = set(range(numbers.step + 1, uidnext, numbers.step))
+        return sorted(uid for uid in found if uid > 1)
+
+    def _narrowed(self, windows: Sequence[bytes], keys: bytes, others: bytes) -> list[int] | None:
+        """Search for what is wanted, and count all others; None if the two do not add up to the mailbox."""
+        found: set[int] = set()
+        counted = 0
+        try:
+            for window in windows:
+                hits = self._search(_within(window, keys))
+                if hits.count is not None and hits.count != len(set(hits.uids)):
+                    return None
+                found.update(hits.uids)
+                counted += self._search(_within(window, others), count=True).number
+        except MailboxError:
+            return None
+        return sorted(found) if len(found) + counted == self._status.exists - self._commands.expunged else None
+
+    def _found_by_user(self, windows: Sequence[bytes], keys: bytes) -> list[int]:
+        """Search for the user's own keys, which only the server can judge."""
         found: set[int] = set()
         for window in windows:
-            within = keys if len(windows) == 1 else b"UID " + window + b" " + keys
-            found.update(self._search(within))
+            hits = self._search(_within(window, keys))
+            if "ESEARCH" in self._commands.capability and hits.count != len(set(hits.uids)):
+                raise MailboxError(f"the server's answer to the search in {self._name} is not whole")
+            found.update(hits.uids)
         return sorted(found)
 
-    def _search(self, keys: bytes) -> list[int]:
+    def _search(self, keys: bytes, *, count: bool = False) -> _Hits:
         """Ask UID SEARCH; merges every line of the answer, whichever of the two forms it has (RFC 4731)."""
-        found: list[int] = []
-
-        def take(lexer: Lexer, line: bytes) -> None:
-            kind = line[2:10].upper()
-            if kind.startswith(b"SEARCH"):
-                words = line[8:].split()
-                found.extend(int(word) for word in words if word.isdigit())
-            elif kind.startswith(b"ESEARCH"):
-                lexer.at = len(b"* ESEARCH")
-                values = lexer.values()
-                for name, value in itertools.pairwise(values):
-                    if name == b"ALL" and isinstance(value, bytes):
-                        found.extend(uid_set.parse(value, most=max(self._status.exists, WINDOW) * 2))
-            else:
-                self._commands.skip()
-
-        form = b"RETURN (ALL) " if "ESEARCH" in self._commands.capability else b""
+        hits = _Hits(self._commands, most=2 * WINDOW)
+        form = b""
+        if "ESEARCH" in self._commands.capability:
+            form = b"RETURN (COUNT) " if count else b"RETURN (COUNT ALL) "
         try:
-            self._commands.run(b"UID SEARCH", form + keys, take)
+            self._commands.run(b"UID SEARCH", form + keys, hits.take)
         except Refused as refused:
-            raise MailboxError(f"the server cannot search {self._name}: {refused.shown}") from None
-        return found
-
-    def _count(self, windows: Sequence[bytes], keys: bytes) -> int:
-        """Ask how many messages match."""
-        if "ESEARCH" not in self._commands.capability:
-            return len(self._search_all(windows, keys))
-        counts: list[int] = []
-
-        def take(lexer: Lexer, line: bytes) -> None:
-            if not line[2:10].upper().startswith(b"ESEARCH"):
-                self._commands.skip()
-                return
-            lexer.at = len(b"* ESEARCH")
-            values = lexer.values()
-            pairs = itertools.pairwise(values)
-            counts.extend(int(n) for name, n in pairs if name == b"COUNT" and isinstance(n, bytes) and n.isdigit())
-
-        try:
-            self._commands.run(b"UID SEARCH", b"RETURN (COUNT) " + keys, take)
-        except Refused as refused:
-            raise MailboxError(f"the server cannot search {self._name}: {refused.shown}") from None
-        return sum(counts)
-
-    def _trusted(self, windows: Sequence[bytes], criteria: Criteria) -> bool:
-        """Ask the control question: do the messages before a day and those since it add up to all?"""
-        day = criteria.received_before or criteria.received_from
-        try:
-            if day is not None:
-                keys = (key + b" " + _day(day) for key in (b"BEFORE", b"SINCE"))
-                if sum(self._count(windows, key) for key in keys) != self._status.exists:
-                    return False
-        except MailboxError:
-            return False
-        return True
+            peer = self._commands.wire.peer
+            raise refused.error(peer, f"the server cannot search {self._name}") from None
+        return hits
 
     def _facts_of(self, uids: list[int]) -> list[RemoteMessage]:
         sets = [part for part, _ in uid_set.commands(uids, octets=7000)]
-        return self._collect(sets, wanted=set(uids))
+        messages = self._collect(sets, wanted=set(uids))
+        lacking = set(uids).difference(int(message.uid) for message in messages)
+        if not lacking:
+            return messages
+        # What was found by the search and not listed is unknown, and unknown is archived.
+        self.doubts.append(f"the server finds {len(lacking)} messages and does not list them")
+        return sorted([*messages, *(RemoteMessage(UID(uid)) for uid in lacking)], key=lambda message: message.uid)
 
     def _everything(self, windows: Sequence[bytes]) -> list[RemoteMessage]:
         messages = self._collect(windows, wanted=None)
-        if len(messages) < self._status.exists:
-            self.doubts.append(f"the server lists {len(messages)} of {self._status.exists} messages")
+        there = self._status.exists - self._commands.expunged
+        if len(messages) < there:
+            self.doubts.append(f"the server lists {len(messages)} of {there} messages")
         return messages
 
     def _collect(self, sets: Sequence[bytes], wanted: set[int] | None) -> list[RemoteMessage]:
-        found: dict[int, RemoteMessage] = {}
+        """Read the facts of messages; one of which only a part is told is unknown in the rest."""
+        found: dict[int, Fact] = {}
         twice: set[int] = set()
+        most = self._status.exists + WINDOW
+        refusal = None
         try:
             for fact in facts(self._commands, sets):
                 uid = int(fact.message.uid)
-                if not fact.whole or (wanted is not None and uid not in wanted):
+                before = found.get(uid)
+                if wanted is not None and uid not in wanted:
                     continue
-                if uid in found and found[uid] != fact.message:
+                if before is None or not before.whole:
+                    found[uid] = fact
+                elif fact.whole and fact.message != before.message:
                     twice.add(uid)
-                found[uid] = fact.message
+                if len(found) > most:
+                    raise ProtocolError(f"{self._commands.wire.peer} lists more messages than there are")
         except Refused as refused:
-            raise MailboxError(f"the server does not list {self._name}: {refused.shown}") from None
+            refusal = refused
+        if refusal is not None and (refusal.patience or not found):
+            raise refusal.error(self._commands.wire.peer, f"the server does not list {self._name}")
+        if refusal is not None and wanted is None:
+            self.doubts.append(f"the server does not list all of {self._name}: {refusal.said}")
         if twice:
             self.doubts.append(f"the server lists {len(twice)} UIDs twice with different facts; they are left alone")
-        return [found[uid] for uid in sorted(found) if uid not in twice]
+        return [found[uid].message for uid in sorted(found) if uid not in twice]
 
 
-def _keys(criteria: Criteria) -> list[bytes]:
-    """Turn what may narrow the listing into SEARCH keys, wide enough for any zone."""
-    keys = []
+class _Hits:
+    """What the answers to one SEARCH say: UIDs, and how many there are if the server counts."""
+
+    def __init__(self, commands: Commands, most: int) -> None:
+        self.uids: list[int] = []
+        self.count: int | None = None
+        self._commands = commands
+        self._most = most
+
+    @property
+    def number(self) -> int:
+        """How many messages were found."""
+        return len(set(self.uids)) if self.count is None else self.count
+
+    def take(self, lexer: Lexer, line: bytes) -> None:
+        """Read one line."""
+        kind = line[2:10].upper()
+        if kind.startswith(b"SEARCH"):
+            self._add(_number(word) for word in line[8:].split())
+        elif kind.startswith(b"ESEARCH"):
+            lexer.at = len(b"* ESEARCH")
+            for name, value in itertools.pairwise(lexer.values()):
+                if not isinstance(name, bytes) or not isinstance(value, bytes):
+                    continue
+                if name.upper() == b"ALL":
+                    self._add(uid_set.parse(value, most=self._most))
+                elif name.upper() == b"COUNT":
+                    self.count = _number(value)
+        else:
+            self._commands.skip()
+
+    def _add(self, uids: Iterable[int | None]) -> None:
+        # A word that is no number is something like the MODSEQ behind the hits.
+        self.uids.extend(uid for uid in uids if uid and uid <= uid_set.HIGHEST)
+        if len(self.uids) > self._most:
+            raise ProtocolError(f"{self._commands.wire.peer} finds more messages than there are")
+
+
+def _number(word: bytes) -> int | None:
+    return int(word) if word.isdigit() and len(word) <= 10 else None
+
+
+def _within(window: bytes, keys: bytes) -> bytes:
+    """Search in one window only; the window of everything needs no key."""
+    return keys if window == EVERYTHING else b"UID " + window + b" " + keys
+
+
+def _narrowing(criteria: Criteria) -> tuple[bytes, ...]:
+    """Give the SEARCH keys that narrow the listing, wide enough for any zone, and those of all other messages."""
+    before, since = b"", b""
     if criteria.received_before is not None:
-        keys.append(b"BEFORE " + _day(criteria.received_before + SKEW))
+        before = _day(criteria.received_before + SKEW)
     if criteria.received_from is not None:
-        keys.append(b"SINCE " + _day(criteria.received_from - SKEW))
-    return keys
+        since = _day(criteria.received_from - SKEW)
+    if before and since:
+        return b"BEFORE " + before + b" SINCE " + since, b"OR SINCE " + before + b" BEFORE " + since
+    if before:
+        return b"BEFORE " + before, b"SINCE " + before
+    return (b"SINCE " + since, b"BEFORE " + since) if since else ()
 
 
 def _day(instant: datetime) -> bytes:

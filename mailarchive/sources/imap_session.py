@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import imaplib
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,23 @@ from mailarchive.errors import LaterError, ProtocolError, SignInError, Unreachab
 from mailarchive.sources.tls import dial, secure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mailarchive.address import ServerAddress
     from mailarchive.errors import AccountError
     from mailarchive.sources.tls import Trust
     from mailarchive.sources.wire import Wire
 
-_LATER = re.compile(r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]|too many|maximum number of connections", re.IGNORECASE)
+LINES = 1000
+"""Lines that a server may send before it has let us in."""
+
+_LATER = re.compile(
+    r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG|THROTTLED)\]|too many|maximum number of connections", re.IGNORECASE
+)
 _PRIVACY = re.compile(r"\[PRIVACYREQUIRED\]", re.IGNORECASE)
+_CAPABILITY = re.compile(rb"\* CAPABILITY ([ -~]*?)\r?\n\Z", re.IGNORECASE)
+_ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What imapclient and imaplib raise over answers that make no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,7 @@ class _OverWire(imaplib.IMAP4):
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._lines = 0
         super().__init__()
 
     def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:  # noqa: ARG002
@@ -57,6 +69,9 @@ class _OverWire(imaplib.IMAP4):
 
     def readline(self) -> bytes:
         """Read a line."""
+        self._lines += 1
+        if self._lines > LINES:
+            raise ProtocolError(f"{self._wire.peer} sent more than {LINES} lines before sign-in")
         return self._wire.readline(65536)
 
     def send(self, data: bytes) -> None:  # type: ignore[override] # typeshed names the buffer type only
@@ -80,6 +95,17 @@ class _Client(imapclient.IMAPClient):  # type: ignore[misc] # imapclient ships n
     def _create_IMAP4(self) -> _OverWire:  # noqa: N802 - imapclient's name
         return _OverWire(self._wire)
 
+    @property
+    def signed_in(self) -> bool:
+        """Whether the server let us in without being asked (PREAUTH)."""
+        return bool(self._imap.state != "NONAUTH")
+
+    @property
+    def bye(self) -> str:
+        """What the server said with BYE, if it did."""
+        said = self._imap.untagged_responses.get("BYE") or [b""]
+        return str(self._wire.words(said[-1] or b"BYE" if "BYE" in self._imap.untagged_responses else b""))
+
 
 def sign_in(address: ServerAddress, password: str, trust: Trust) -> Session:
     """Connect to an IMAP server, put TLS on the line and sign in.
@@ -92,33 +118,47 @@ def sign_in(address: ServerAddress, password: str, trust: Trust) -> Session:
         if any(sign in text for sign in "\r\n\0"):
             raise UsageError(f"the {what} holds a line break or a NUL, which no server takes")
     wire = dial(address.host, address.port)
+    for secret in (password, f"\0{address.user}\0{password}"):
+        wire.keep_secret(secret)
     try:
         if address.security is Security.TLS:
             secure(wire, address.host, trust)
         client = _greet(wire)
         if address.security is Security.STARTTLS:
-            _start_tls(wire, client, address, trust)
+            _start_tls(wire, address, trust)
         _authenticate(wire, client, address.user, password)
-        return Session(wire, address, _capability(wire, client))
+        return Session(wire, address, _capability(wire))
     except BaseException:
         wire.close()
         raise
 
 
+@contextmanager
+def _understood(wire: Wire) -> Iterator[None]:
+    """Turn what the libraries raise over a senseless answer into a ProtocolError."""
+    try:
+        yield
+    except _ODD:
+        raise ProtocolError(f"{wire.peer} sent something before sign-in that cannot be read") from None
+
+
 def _greet(wire: Wire) -> _Client:
     try:
-        return _Client(wire)
-    except (imaplib.IMAP4.error, ValueError) as error:
-        if "BYE" in str(error):
-            raise _refusal(wire, str(error), "") from None
+        with _understood(wire):
+            client = _Client(wire)
+    except imaplib.IMAP4.error as error:
+        said = wire.words(str(error))
+        if re.search(r"\* BYE\b", said):
+            raise LaterError(f"{wire.peer} does not let us in now: {said}") from None
         raise ProtocolError(f"{wire.peer} does not greet like an IMAP server", hint="check the port") from None
+    if client.signed_in:
+        raise UnreachableError(f"{wire.peer} let us in before we signed in; that cannot be trusted, nothing was sent")
+    return client
 
 
-def _start_tls(wire: Wire, client: _Client, address: ServerAddress, trust: Trust) -> None:
+def _start_tls(wire: Wire, address: ServerAddress, trust: Trust) -> None:
     """Put TLS on a clear line, refusing everything that another party could have slipped in before it."""
-    if client._imap.state != "NONAUTH":  # noqa: SLF001 - imapclient has no public name for it
-        raise UnreachableError(f"{wire.peer} signed us in before TLS; that cannot be trusted, nothing was sent")
-    if "STARTTLS" not in _capability(wire, client):
+    if "STARTTLS" not in _capability(wire):
         raise UnreachableError(
             f"{wire.peer} offers no TLS (no STARTTLS); nothing was sent", hint="try imaps:// on port 993"
         )
@@ -129,24 +169,50 @@ def _start_tls(wire: Wire, client: _Client, address: ServerAddress, trust: Trust
     if wire.pending():
         raise UnreachableError(f"{wire.peer} sent data before TLS; that cannot be trusted, nothing was sent")
     secure(wire, address.host, trust)
-    # What was said in clear text counts no more.
-    imap = client._imap  # noqa: SLF001
-    imap.untagged_responses.clear()
-    imap.capabilities = ()
-    client._cached_capabilities = None  # noqa: SLF001
+
+
+def _capability(wire: Wire) -> frozenset[str]:
+    """Ask what the server can do; what it said in clear text, before TLS or unasked does not count."""
+    wire.send(b"CAP CAPABILITY\r\n")
+    found: frozenset[str] = frozenset()
+    for _ in range(LINES):
+        line = wire.readline(65536)
+        if listed := _CAPABILITY.match(line):
+            found = frozenset(listed.group(1).decode("ascii").upper().split())
+        elif re.match(rb"CAP OK\b", line, re.IGNORECASE) and found:
+            return found
+        elif re.match(rb"\* BYE\b", line, re.IGNORECASE):
+            raise LaterError(f"{wire.peer} closed the session: {wire.words(line)}")
+        elif not line.startswith(b"* "):
+            break
+    raise ProtocolError(f"{wire.peer} does not say what it can do (CAPABILITY)")
 
 
 def _authenticate(wire: Wire, client: _Client, user: str, password: str) -> None:
-    offered = _capability(wire, client)
+    offered = _capability(wire)
     try:
-        if "AUTH=PLAIN" in offered:
-            client.plain_login(user, password)
-        elif "LOGINDISABLED" in offered:
-            raise SignInError(f"{wire.peer} takes none of the ways to sign in that we know", hint=_mechanisms(offered))
-        else:
-            _login(client, user, password)
+        with _understood(wire):
+            if "AUTH=PLAIN" in offered:
+                client.sasl_login("PLAIN", _once(f"\0{user}\0{password}"))
+            elif "LOGINDISABLED" in offered:
+                raise SignInError(
+                    f"{wire.peer} takes none of the ways to sign in that we know", hint=_mechanisms(offered)
+                )
+            else:
+                _login(client, user, password)
     except (IMAPClientError, imaplib.IMAP4.error) as error:
-        raise _refusal(wire, str(error), user, password) from None
+        raise _refusal(wire, client, str(error), user) from None
+
+
+class _once:  # noqa: N801 - called like a function
+    """Answers the first challenge; a server that goes on asking gets the answer that ends the exchange."""
+
+    def __init__(self, answer: str) -> None:
+        self._answer: str | None = answer
+
+    def __call__(self, _challenge: bytes) -> str | None:
+        answer, self._answer = self._answer, None
+        return answer
 
 
 def _login(client: _Client, user: str, password: str) -> None:
@@ -162,29 +228,19 @@ def _mechanisms(offered: frozenset[str]) -> str:
     return f"it offers {', '.join(names)}" if names else "it offers none"
 
 
-def _refusal(wire: Wire, text: str, user: str, password: str = "") -> AccountError:
-    """Turn a server's no into the right error; the password never is part of it, even if the server repeats it."""
-    if password:
-        text = text.replace(password, "***")
-    if re.match(r"b'(.*)'$", text):
-        text = text[2:-1]
-    text = text.strip()
-    if _PRIVACY.search(text):
+def _refusal(wire: Wire, client: _Client, text: str, user: str) -> AccountError:
+    """Turn a server's no into the right error."""
+    if bye := client.bye:
+        return LaterError(f"{wire.peer} does not let us in now: {bye}")
+    if re.search(r"unexpected (response|tagged)|command: \w+ => ", text) and "socket error" not in text:
+        return ProtocolError(f"{wire.peer} sent something before sign-in that cannot be read")
+    found = re.fullmatch(r"b(['\"])(.*)\1", text, re.DOTALL)
+    said = wire.words(found.group(2) if found else text).strip()
+    if _PRIVACY.search(said):
         return UnreachableError(f"{wire.peer} wants TLS before sign-in", hint="use imaps:// or imap://")
-    if _LATER.search(text) or "BYE" in text:
-        return LaterError(f"{wire.peer} does not let us in now: {text}")
+    if _LATER.search(said):
+        return LaterError(f"{wire.peer} does not let us in now: {said}")
     return SignInError(
-        f'{wire.peer.rpartition(":")[0]} refused the sign-in of {user} ("{text}")',
+        f'{wire.peer.rpartition(":")[0]} refused the sign-in of {user} ("{said}")',
         hint="many providers want an app password here, and IMAP switched on in their web settings",
     )
-
-
-def _capability(wire: Wire, client: _Client) -> frozenset[str]:
-    try:
-        return frozenset(_text(each).upper() for each in client.capabilities())
-    except (IMAPClientError, imaplib.IMAP4.error) as error:
-        raise ProtocolError(f"{wire.peer} does not answer CAPABILITY: {error}") from None
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("ascii", "replace") if isinstance(value, bytes) else value

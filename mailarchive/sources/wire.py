@@ -9,18 +9,26 @@ from __future__ import annotations
 
 import select
 import ssl
+import time
 from typing import TYPE_CHECKING
 
-from mailarchive.errors import ProtocolError, UnreachableError
+from mailarchive.errors import LaterError, ProtocolError, UnreachableError
+from mailarchive.scrub import Scrubber
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
 BUFFER = 256 * 1024
+WORDS = 1000
+"""Characters of a server's sentence that people are shown."""
 LINE_CAP = 1024 * 1024
 TIMEOUT = 60.0
 """Seconds of silence after which a server counts as gone."""
+SLOW = 300.0
+"""Seconds of waiting for the answer to one command after which its rate must be at least `SLOWEST`."""
+SLOWEST = 1024
+"""Octets a second; providers that throttle silently go below."""
 
 
 class Wire:
@@ -44,6 +52,18 @@ class Wire:
         self._start = 0
         self._end = 0
         self._closed = False
+        self._waited = 0.0
+        self._since = 0
+        self._scrubber = Scrubber()
+
+    def keep_secret(self, secret: str) -> None:
+        """Take this out of every word of the server that is shown to people."""
+        self._scrubber.add(secret)
+
+    def words(self, octets: bytes | str) -> str:
+        """Give what the server said as text for people; secrets are taken out, it is foreign all the same."""
+        text = octets if isinstance(octets, str) else octets.decode("utf-8", "replace")
+        return self._scrubber.scrub(text[:WORDS])
 
     def send(self, data: bytes) -> None:
         """Send everything."""
@@ -52,6 +72,7 @@ class Wire:
         except OSError as error:
             raise self._dead(error) from None
         self.sent += len(data)
+        self._waited, self._since = 0.0, self.received
 
     def readline(self, cap: int = LINE_CAP) -> bytes:
         """Read up to and with the next LF; a line of more than `cap` octets is a ProtocolError."""
@@ -120,14 +141,20 @@ class Wire:
             left = self._end - self._start
             self._view[:left] = bytes(self._view[self._start : self._end])
             self._start, self._end = 0, left
+        began = time.monotonic()
         try:
             count = self._sock.recv_into(self._view[self._end :])
         except OSError as error:
             raise self._dead(error) from None
+        self._waited += time.monotonic() - began
         if not count:
             raise UnreachableError(f"{self.peer} closed the connection", temporary=True)
         self._end += count
         self.received += count
+        if self._waited > SLOW:
+            if self.received - self._since < SLOWEST * SLOW:
+                raise LaterError(f"{self.peer} sends less than {SLOWEST} octets a second")
+            self._waited, self._since = 0.0, self.received
 
     def _dead(self, error: OSError) -> UnreachableError:
         if isinstance(error, TimeoutError):

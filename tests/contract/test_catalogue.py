@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailarchive.catalogue import VERSION, SqliteCatalogue
-from mailarchive.errors import ArchiveError
-from mailarchive.model import UID, UIDL, Digest, Location, MailboxStatus, Placement
+from mailarchive.errors import ArchiveError, BusyError
+from mailarchive.model import UID, UIDL, Digest, Known, Location, MailboxStatus, Placement
 from tests.memory import MemoryCatalogue
 
 if TYPE_CHECKING:
@@ -52,10 +52,16 @@ def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalo
     found.close()
 
 
+def located(catalogue: Catalogue, uidvalidity: int | None) -> dict[UID | UIDL, Location]:
+    """Give the locations of one generation of the mailbox."""
+    return {uid: known.location for uid, known in catalogue.placements("Été", uidvalidity).items()}
+
+
 def test_what_was_recorded_is_known(catalogue: Catalogue) -> None:
     """By mailbox and generation, and by digest."""
     catalogue.record("run1", [ROW, replace(ROW, uid=UID(1), location=Location("Été/2"))])
-    assert dict(catalogue.placements("Été", 7)) == {4_294_967_295: "Été/1.abc", 1: "Été/2"}
+    assert located(catalogue, 7) == {4_294_967_295: "Été/1.abc", 1: "Été/2"}
+    assert catalogue.placements("Été", 7)[ROW.uid] == Known(ROW.location, 1200, ROW.internal_date)
     assert catalogue.location(DIGEST) in {"Été/1.abc", "Été/2"}
     assert catalogue.location(Digest("sha256:" + "00" * 32)) is None
 
@@ -67,14 +73,14 @@ def test_generations_and_mailboxes_are_apart(catalogue: Catalogue) -> None:
     assert dict(catalogue.placements("Été", None)) == {}
     assert dict(catalogue.placements("Ete", 7)) == {}
     catalogue.record("run1", [replace(ROW, uidvalidity=None, uid=UIDL("a b"))])
-    assert dict(catalogue.placements("Été", None)) == {"a b": "Été/1.abc"}
+    assert located(catalogue, None) == {"a b": "Été/1.abc"}
 
 
 def test_a_uid_that_was_archived_again_has_the_new_location(catalogue: Catalogue) -> None:
     """The later row counts."""
     catalogue.record("run1", [ROW])
     catalogue.record("run1", [replace(ROW, location=Location("elsewhere"))])
-    assert dict(catalogue.placements("Été", 7)) == {ROW.uid: "elsewhere"}
+    assert located(catalogue, 7) == {ROW.uid: "elsewhere"}
 
 
 def test_the_last_sight_of_a_mailbox_is_remembered(catalogue: Catalogue) -> None:
@@ -175,7 +181,7 @@ def test_a_snapshot_sees_the_rows_and_writes_nothing_beside_the_file(tmp_path: P
     writer.record("run1", [ROW])
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     with SqliteCatalogue.snapshot(path, ID) as snapshot:
-        assert snapshot.placements("Été", 7) == {ROW.uid: ROW.location}
+        assert located(snapshot, 7) == {ROW.uid: ROW.location}
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     writer.close()
 
@@ -185,3 +191,27 @@ def test_a_catalogue_is_closed_to_others(tmp_path: Path) -> None:
     with closing(SqliteCatalogue(tmp_path / "c", ID)) as catalogue:
         catalogue.begin("run1", {"command": "backup", "started": datetime.now(UTC)})
         assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_catalogue_that_another_program_holds_is_busy_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not damaged: it is not set aside, and the message says to close the other program."""
+    path = tmp_path / "c"
+    SqliteCatalogue(path, ID).close()
+    monkeypatch.setattr("mailarchive.catalogue.PATIENCE", 0.1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(SqliteCatalogue(path, ID)) as ours:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(BusyError, match="another program"):
+            ours.begin("run1", {"command": "backup", "started": "now"})
+        assert ours.set_aside is None
+        other.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_a_link_in_place_of_the_catalogue_is_refused(tmp_path: Path, suffix: str) -> None:
+    """Nothing is written where it leads."""
+    (tmp_path / f"c{suffix}").symlink_to(tmp_path / "outside")
+    with pytest.raises(ArchiveError, match="link"):
+        SqliteCatalogue(tmp_path / "c", ID)
+    assert not (tmp_path / "outside").exists()

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailarchive.screen.safe import MASK, Scrubber, safe, safe_bytes, scrub
+from mailarchive.screen.safe import safe, safe_bytes
+from mailarchive.scrub import MASK, Scrubber, scrub
 
 ANYTHING = st.text(st.characters())
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mailarchive.errors import LaterError, MailboxError, ProtocolError, UnreachableError
+from mailarchive.errors import LaterError, MailboxError, ProtocolError, SignInError, UnreachableError
 from mailarchive.model import Criteria, Mailbox, MailboxStatus, Quota
 from mailarchive.sources import imap_list, uid_set
 from mailarchive.sources.imap import ImapSource
@@ -78,6 +78,43 @@ def test_a_line_that_cannot_be_read_costs_that_line(line: bytes) -> None:
     assert len(unread) == 1
 
 
+def test_names_that_decode_alike_are_two_mailboxes() -> None:
+    """`a&b` and `a&-b`: both are listed, the second with its octets in its name."""
+    lines = b'* LIST () "/" "a&-b"\r\n* LIST () "/" "a&b"\r\n* LIST () "/" "a&-b"\r\n'
+    with Scripted([("LIST", lines + OK)], capability=[]) as server:
+        found, unread = imap_list.mailboxes(Commands(server.session))
+    assert [box.wire for box in found] == [b"a&-b", b"a&b"]
+    assert len({box.name for box in found}) == 2
+    assert unread == []
+
+
+@pytest.mark.parametrize("name", [b"{6}\r\na\r\nb c", b'"a\0b"', b"{3}\r\na\nb"])
+def test_a_name_that_no_command_can_carry_is_skipped_and_told(name: bytes) -> None:
+    """CR, LF and NUL in the name of a mailbox."""
+    line = b'* LIST () "/" ' + name + b'\r\n* LIST () "/" good\r\n'
+    with Scripted([("LIST", line + OK)], capability=[]) as server:
+        found, unread = imap_list.mailboxes(Commands(server.session))
+    assert [box.name for box in found] == ["good"]
+    assert len(unread) == 1
+
+
+def test_a_giant_name_stops_the_account_and_is_not_read_as_answers() -> None:
+    """A literal of 100 kB that holds a tagged OK: the list does not end in it."""
+    giant = b"x\r\nM1 OK done\r\n" + b"y" * 100_000
+    answer = b'* LIST () "/" {%d}\r\n' % len(giant) + giant + b"\r\n" + OK
+    with Scripted([("LIST", answer)], capability=[]) as server, pytest.raises(ProtocolError, match="literal"):
+        imap_list.mailboxes(Commands(server.session))
+
+
+def test_the_longest_namespace_decides_whose_a_mailbox_is() -> None:
+    """`user/me/` is one's own although `user/` is other people's."""
+    namespace = b'* NAMESPACE (("user/me/" "/")) (("user/" "/")) NIL\r\n' + OK
+    lines = b'* LIST () "/" user/me/Old\r\n* LIST () "/" user/anna\r\n'
+    with Scripted([("NAMESPACE", namespace), ("LIST", lines + OK)], capability=["NAMESPACE"]) as server:
+        found, _ = imap_list.mailboxes(Commands(server.session))
+    assert [(box.name, box.personal) for box in found] == [("user/me/Old", True), ("user/anna", False)]
+
+
 def test_too_many_mailboxes_and_too_long_names_have_caps() -> None:
     """A name of over 1,000 octets is skipped and told; over 10,000 mailboxes stop the account."""
     long = b'* LIST () "/" "' + b"x" * 1001 + b'"\r\n'
@@ -115,14 +152,21 @@ def test_an_empty_mailbox_is_not_asked_for_anything() -> None:
 
 
 NARROW = Criteria(received_before=CUT)
+OLD_ONES = r"UID SEARCH RETURN \(COUNT ALL\) BEFORE 25-Nov-2025"
+YOUNG_ONES = r"UID SEARCH RETURN \(COUNT\) SINCE 25-Nov-2025"
+
+
+def found(*, count: int | None = None, uids: bytes = b"") -> bytes:
+    """Write an ESEARCH answer."""
+    parts = [b"COUNT %d" % count] if count is not None else []
+    return b'* ESEARCH (TAG "x") UID ' + b" ".join([*parts, *([b"ALL " + uids] if uids else [])]) + b"\r\n" + OK
 
 
 def test_a_search_narrows_by_two_days_more_than_asked() -> None:
-    """The control question is answered right: BEFORE is sent two days late, and only its hits are listed."""
+    """What is older than two days behind the cut-off, and the count of all others, add up: only the hits are listed."""
     script = [
-        (r"UID SEARCH RETURN \(COUNT\) BEFORE 23-Nov-2025", b'* ESEARCH (TAG "x") UID COUNT 2\r\n' + OK),
-        (r"UID SEARCH RETURN \(COUNT\) SINCE 23-Nov-2025", b'* ESEARCH (TAG "x") UID COUNT 1\r\n' + OK),
-        (r"UID SEARCH RETURN \(ALL\) BEFORE 25-Nov-2025", b'* ESEARCH (TAG "x") UID ALL 1:2\r\n' + OK),
+        (OLD_ONES, found(count=2, uids=b"1:2")),
+        (YOUNG_ONES, found(count=1)),
         (r"UID FETCH 1:2 ", facts(1, 2) + OK),
     ]
     with Scripted(script) as server:
@@ -130,28 +174,44 @@ def test_a_search_narrows_by_two_days_more_than_asked() -> None:
         assert server.unexpected == []
 
 
-def test_a_search_that_does_not_add_up_is_not_used() -> None:
-    """Domino finds nothing by age: 0 + 0 is not 3, so everything is listed."""
-    none = b'* ESEARCH (TAG "x") UID COUNT 0\r\n' + OK
-    with Scripted(
-        [("COUNT.*BEFORE", none), ("COUNT.*SINCE", none), ("UID FETCH 1:4294967295 ", facts(1, 2, 3) + OK)]
-    ) as server:
-        assert listed(server, 3, NARROW) == ([1, 2, 3], [])
+def test_two_bounds_are_searched_and_counted_together() -> None:
+    """From and before: what lies outside is counted by OR."""
+    script = [
+        (r"BEFORE 25-Nov-2025 SINCE 30-Dec-2019$", found(count=1, uids=b"2")),
+        (r"COUNT\) OR SINCE 25-Nov-2025 BEFORE 30-Dec-2019$", found(count=2)),
+        (r"UID FETCH 2 ", facts(2) + OK),
+    ]
+    with Scripted(script) as server:
+        criteria = Criteria(received_before=CUT, received_from=datetime(2020, 1, 1, tzinfo=UTC))
+        assert listed(server, 3, criteria) == ([2], [])
+        assert server.unexpected == []
 
 
-@pytest.mark.parametrize("answer", [b"TAG NO [SERVERBUG] SEARCH\r\n", b"TAG BAD unknown command\r\n"])
-def test_a_server_that_cannot_search_is_listed(answer: bytes) -> None:
-    """SEARCH refused: everything is listed instead."""
-    with Scripted([("SEARCH", answer), ("UID FETCH 1:4294967295 ", facts(1, 2, 3) + OK)]) as server:
+@pytest.mark.parametrize(
+    ("old", "young"),
+    [
+        (found(count=0), found(count=0)),
+        (found(count=2, uids=b"1"), found(count=1)),
+        (found(uids=b"1"), found(count=1)),
+        (found(count=2), found(count=1)),
+        (OK, found(count=1)),
+        (found(count=2, uids=b"1:2"), OK),
+        (b"TAG NO [SERVERBUG] SEARCH\r\n", b""),
+        (found(count=2, uids=b"1:2"), b"TAG BAD unknown\r\n"),
+    ],
+)
+def test_a_search_that_does_not_add_up_is_not_used(old: bytes, young: bytes) -> None:
+    """Nothing found by age, a list that is cut off, no answer at all, a refusal: everything is listed instead."""
+    script = [(OLD_ONES, old), (YOUNG_ONES, young), ("UID FETCH 1:4294967295 ", facts(1, 2, 3) + OK)]
+    with Scripted(script) as server:
         assert listed(server, 3, NARROW) == ([1, 2, 3], [])
 
 
 def test_without_esearch_every_line_of_the_answer_counts() -> None:
-    """Several SEARCH lines are merged; an empty one, and none at all, are no hits."""
+    """Several SEARCH lines are merged; an empty one, and none at all, are no hits; words that are no UIDs are none."""
     script = [
-        ("BEFORE 23-Nov", b"* SEARCH 1 2\r\n* SEARCH\r\n* SEARCH 5\r\n" + OK),
-        ("SINCE 23-Nov", OK),
-        ("BEFORE 25-Nov", b"* SEARCH 5 1\r\n* SEARCH 2\r\n" + OK),
+        ("BEFORE 25-Nov", b"* SEARCH 1 2\r\n* SEARCH\r\n* SEARCH 5 0 99999999999 (MODSEQ 7)\r\n" + OK),
+        ("SINCE 25-Nov", OK),
         ("UID FETCH 1:2,5 ", facts(1, 2, 5) + OK),
     ]
     with Scripted(script, capability=["IMAP4REV1"]) as server:
@@ -159,26 +219,85 @@ def test_without_esearch_every_line_of_the_answer_counts() -> None:
         assert server.unexpected == []
 
 
-def test_a_user_search_is_sent_as_one_key_and_trusted_alone() -> None:
-    """--imap-search cannot be judged here: what the server finds is listed."""
+def test_words_of_an_answer_may_be_in_lower_case() -> None:
+    """The syntax of IMAP knows no case."""
     script = [
-        (
-            r"UID SEARCH RETURN \(ALL\) \(KEYWORD x OR SEEN FLAGGED\) BEFORE 25-Nov-2025",
-            b"* ESEARCH UID ALL 2\r\n" + OK,
-        ),
-        (r"UID FETCH 2 ", facts(2) + OK),
+        (OLD_ONES, b"* esearch uid count 2 all 1:2\r\n" + OK),
+        (YOUNG_ONES, b"* eSearch uid count 1\r\n" + OK),
+        (r"UID FETCH 1:2 ", facts(1, 2) + OK),
     ]
     with Scripted(script) as server:
-        criteria = Criteria(received_before=CUT, imap_search="KEYWORD x OR SEEN FLAGGED")
+        assert listed(server, 3, NARROW) == ([1, 2], [])
+
+
+def test_a_user_search_is_sent_as_one_key_and_must_be_whole() -> None:
+    """--imap-search cannot be judged here: what the server finds is listed, and half an answer is an error."""
+    keys = r"\(KEYWORD x OR SEEN FLAGGED\) BEFORE 25-Nov-2025$"
+    criteria = Criteria(received_before=CUT, imap_search="KEYWORD x OR SEEN FLAGGED")
+    with Scripted([(keys, found(count=1, uids=b"2")), (r"UID FETCH 2 ", facts(2) + OK)]) as server:
         assert listed(server, 3, criteria) == ([2], [])
+    for answer in (found(count=2, uids=b"2"), OK):
+        with Scripted([(keys, answer)]) as server, pytest.raises(MailboxError, match="not whole"):
+            listed(server, 3, criteria)
     with Scripted([("SEARCH", b"TAG BAD no such key\r\n")]) as server, pytest.raises(MailboxError, match="no such key"):
         listed(server, 3, Criteria(imap_search="FOO"))
+
+
+def test_what_is_found_and_not_listed_is_unknown_and_not_left_out() -> None:
+    """Facts that do not come, or come without date and size: the message is there, and the listing is doubted."""
+    bare = b"* 3 FETCH (UID 3 FLAGS (\\Seen))\r\n"
+    script = [
+        (OLD_ONES, found(count=3, uids=b"1:3")),
+        (YOUNG_ONES, found(count=0)),
+        (r"UID FETCH 1:3 ", facts(1) + bare + OK),
+    ]
+    with Scripted(script) as server:
+        lister = imap_list.Lister(Commands(server.session), MailboxStatus(3, 1), "INBOX")
+        messages = lister.listing(NARROW)
+    assert [(int(m.uid), m.internal_date is None) for m in messages] == [(1, False), (2, True), (3, True)]
+    assert lister.doubts == ["the server finds 1 messages and does not list them"]
+
+
+def test_a_refused_listing_keeps_what_came_and_reads_every_answer() -> None:
+    """Two commands on the way, the first refused: the line stays in order, the missing are unknown and doubted."""
+    uids = list(range(1, 1301))
+    script = [
+        (OLD_ONES, found(count=1300, uids=b"1:1300")),
+        (YOUNG_ONES, found(count=0)),
+        (r"UID FETCH 1:1000 ", facts(1) + b"TAG NO some messages could not be fetched\r\n"),
+        (r"UID FETCH 1001:1300 ", facts(*range(1001, 1301)) + OK),
+    ]
+    with Scripted(script) as server:
+        commands = Commands(server.session)
+        lister = imap_list.Lister(commands, MailboxStatus(1300, 1), "INBOX")
+        assert [int(message.uid) for message in lister.listing(NARROW)] == uids
+        assert not commands.busy
+    assert lister.doubts == ["the server finds 999 messages and does not list them"]
+
+
+@pytest.mark.parametrize("what", ["SEARCH", "FETCH", "LIST"])
+def test_a_server_that_asks_for_patience_gets_it(what: str) -> None:
+    """Throttled while listing: later, whichever command it was."""
+    no = b"TAG NO [THROTTLED] slow down\r\n"
+    with Scripted([(what, no)]) as server, pytest.raises(LaterError, match="slow down"):
+        {
+            "LIST": lambda: imap_list.mailboxes(Commands(server.session)),
+            "SEARCH": lambda: listed(server, 3, NARROW),
+            "FETCH": lambda: listed(server, 3),
+        }[what]()
+
+
+def test_messages_that_others_remove_meanwhile_are_no_doubt() -> None:
+    """EXPUNGE is told in the middle: the mailbox holds one less."""
+    gone = b"* 2 EXPUNGE\r\n"
+    with Scripted([("UID FETCH 1:4294967295 ", facts(1) + gone + facts(3) + OK)]) as server:
+        assert listed(server, 3) == ([1, 3], [])
 
 
 def test_a_large_mailbox_is_listed_in_windows_of_uids() -> None:
     """25,000 messages: the borders are asked for once, then three windows; MESSAGELIMIT makes them smaller."""
     script = [
-        (r"UID SEARCH RETURN \(ALL\) 10001,20001$", b"* ESEARCH UID ALL 30000,60000\r\n" + OK),
+        (r"UID SEARCH RETURN \(COUNT ALL\) 10001,20001$", found(count=2, uids=b"30000,60000")),
         ("UID FETCH 1:29999 ", facts(1) + OK),
         ("UID FETCH 30000:59999 ", facts(30_000) + OK),
         ("UID FETCH 60000:4294967295 ", facts(60_000) + OK),
@@ -187,11 +306,46 @@ def test_a_large_mailbox_is_listed_in_windows_of_uids() -> None:
         uids, _ = listed(server, 25_000)
         assert server.unexpected == []
     assert uids == [1, 30_000, 60_000]
-    with Scripted([("SEARCH", b"* ESEARCH UID ALL 7\r\n" + OK)], capability=["ESEARCH", "MESSAGELIMIT=2"]) as server:
-        with pytest.raises(MailboxError):
-            listed(server, 3)
-        assert server.commands[0].endswith(" 3")
-        assert server.commands[1].startswith("UID FETCH 1:6 ")
+    script = [
+        (r"\(COUNT ALL\) 3$", found(count=1, uids=b"7")),
+        ("UID FETCH 1:6 ", facts(1, 2) + OK),
+        ("UID FETCH 7:", facts(7) + OK),
+    ]
+    with Scripted(script, capability=["ESEARCH", "MESSAGELIMIT=2"]) as server:
+        assert listed(server, 3) == ([1, 2, 7], [])
+
+
+def test_a_large_mailbox_on_a_server_that_cannot_search() -> None:
+    """SEARCH refused: the UIDs are cut evenly, up to UIDNEXT."""
+    script = [
+        ("SEARCH", b"TAG NO no\r\n"),
+        ("UID FETCH 1:10000 ", facts(5) + OK),
+        ("UID FETCH 10001:", facts(10_002) + OK),
+    ]
+    with Scripted(script) as server:
+        lister = imap_list.Lister(Commands(server.session), MailboxStatus(10_002, 1, 10_003), "INBOX")
+        assert [int(message.uid) for message in lister.listing(Criteria())] == [5, 10_002]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"* OK x\r\n" * 200_001,
+        b"* SEARCH " + b"1 " * 30_000 + b"\r\n",
+        b"* ESEARCH UID ALL 1:4294967295\r\n",
+        b"* ESEARCH UID COUNT " + b"9" * 5000 + b" ALL " + b"9" * 5000 + b"\r\n",
+        b"* LIST (" + b"{60000}\r\n" + b"x" * 60_000 + b" " * 10,
+        b"* " + b"x" * (1 << 20) + b"\r\n",
+    ],
+    ids=["flood", "hits", "range", "digits", "literals", "line"],
+)
+def test_answers_without_end_have_an_end(answer: bytes) -> None:
+    """Floods, giant numbers and ranges: an error of ours, in bounded memory."""
+    with (
+        Scripted([("SEARCH", answer + b"<CUT>")]) as server,
+        pytest.raises((ProtocolError, UnreachableError, MailboxError)),
+    ):
+        listed(server, 3, Criteria(imap_search="ALL"))
 
 
 def test_a_uid_with_two_faces_is_left_alone() -> None:
@@ -256,6 +410,32 @@ def test_a_mailbox_that_does_not_open(answer: bytes, error: type[Exception]) -> 
             pass
 
 
+@pytest.mark.parametrize("answer", [OK, b"* FLAGS ()\r\n" + OK, b"* 4294967295 EXISTS\r\n" + OK])
+def test_a_mailbox_that_does_not_say_its_size_is_an_error(answer: bytes) -> None:
+    """No EXISTS, or a senseless one, is not an empty mailbox."""
+    with Scripted([("EXAMINE", answer)]) as server:
+        opened = ImapSource(server.session).open(BOX)
+        with pytest.raises(MailboxError, match="how many"), opened:
+            pass
+
+
+def test_numbers_that_cannot_be_are_unknown() -> None:
+    """UIDVALIDITY has 32 bits, a mod-sequence 63."""
+    answer = b"* 1 EXISTS\r\n* OK [UIDVALIDITY 9999999999] x\r\n* OK [HIGHESTMODSEQ 9999999999999999999] x\r\n" + OK
+    with Scripted([("EXAMINE", answer)]) as server, ImapSource(server.session).open(BOX) as box:
+        assert box.status == MailboxStatus(1)
+
+
+def test_exchange_that_lets_in_and_gives_nothing_is_a_refused_sign_in() -> None:
+    """`User is authenticated but not connected`: exit 12 with both causes."""
+    answer = b"TAG BAD User is authenticated but not connected.\r\n"
+    with Scripted([("EXAMINE", answer)]) as server:
+        opened = ImapSource(server.session).open(BOX)
+        with pytest.raises(SignInError) as error, opened:
+            pass
+    assert "Exchange" in error.value.hint
+
+
 def test_a_mailbox_without_uidvalidity_can_be_read() -> None:
     """None is "the server does not say", also for 0; UIDNOTSTICKY is kept."""
     answer = b"* 1 EXISTS\r\n* OK [UIDVALIDITY 0] x\r\n* NO [UIDNOTSTICKY] y\r\nTAG OK done\r\n"
@@ -276,6 +456,7 @@ def test_a_mailbox_without_uidvalidity_can_be_read() -> None:
         (b"* QUOTA a ()\r\n", None),
         (b"* QUOTA a (STORAGE x 10)\r\n", None),
         (b"* QUOTA a (STORAGE 5 0)\r\n", None),
+        (b'* QUOTA "" (STORAGE 10 512\r\n', None),
     ],
 )
 def test_the_fullest_quota_counts(answer: bytes, expected: Quota | None) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mailarchive.errors import LaterError, ProtocolError, UnreachableError
+from mailarchive.errors import LaterError, MailboxError, ProtocolError, UnreachableError
 from mailarchive.model import UID, NotFetched, RemoteMessage
-from mailarchive.sources import imap_fetch
+from mailarchive.sources import imap_fetch, imap_items
 from mailarchive.sources.imap_commands import READING, Commands, Refused
 from tests.servers.scripted import Scripted
 
@@ -147,15 +148,15 @@ def test_a_server_that_asks_for_patience_is_not_asked_again() -> None:
 @pytest.mark.parametrize(
     ("answer", "what"),
     [
-        (USUAL + USUAL + OK, "twice"),
+        (b"* 1 FETCH (BODY[] {5}\r\nhello UID 7)\r\n" * 2 + OK, "twice"),
         (body(8) + OK, "not asked for"),
-        (USUAL.replace(b"{5}", b"{3000000000}") + OK, "1 GiB"),
+        (USUAL.replace(b"{5}", b"{5000000000}") + OK, "announced a message"),
         (USUAL.replace(b"UID 7", b"UID 0") + OK, "cannot be"),
         (USUAL.replace(b"UID 7", b"UID 4294967296") + OK, "cannot be"),
         (b"* 1 FETCH (UID 7 X " + b"(" * 100_000 + b"\r\n" + OK, "nested"),
         (b"* 1 FETCH (UID 7 BODY[] {-1}\r\n" + OK, "read"),
-        (b"* 1 FETCH (UID 7 BODY[] {99999999999999}\r\n" + OK, "1 GiB"),
-        (b"* 1 FETCH (UID 7 BODY[HEADER.FIELDS (X)] {70000}\r\n" + OK, "literal"),
+        (b"* 1 FETCH (UID 7 BODY[] {99999999999999}\r\n" + OK, "announced a message"),
+        (b"* 1 FETCH (UID 7 X-ODD {70000}\r\n" + OK, "literal"),
         (b"x" * (2 << 20) + b"\r\n", "line of more than"),
         (b"M99 OK done\r\n", "not asked"),
         (b"hello\r\n", "no IMAP response"),
@@ -165,6 +166,77 @@ def test_what_makes_no_sense_is_a_protocol_error(answer: bytes, what: str) -> No
     """Doubles, strangers, giants, deep nesting, endless lines and wrong tags stop the account, with bounded memory."""
     with Scripted([("UID FETCH", answer)]) as server, pytest.raises(ProtocolError, match=what):
         fetched(server, listed(7))
+
+
+def test_a_body_that_comes_twice_is_taken_once_and_doubted() -> None:
+    """The second one is read and dropped; the other messages come, and the mailbox is not to be trusted."""
+    with Scripted([("UID FETCH", body(7) + body(7) + body(8) + OK)]) as server:
+        commands = Commands(server.session)
+        uids = []
+        for arrival in imap_fetch.bodies(commands, listed(7, 8)):
+            assert not isinstance(arrival, NotFetched)
+            assert b"".join(bytes(chunk) for chunk in arrival.chunks()) == b"hello"
+            uids.append(int(arrival.message.uid))
+    assert uids == [7, 8]
+    assert commands.oddities == ["the server sent UID 7 twice"]
+
+
+def test_a_message_over_the_cap_is_told_and_the_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read to its end in pieces and not kept."""
+    monkeypatch.setattr(imap_fetch, "LITERAL_CAP", 4)
+    small = body(8).replace(b"{5}\r\nhello", b"{2}\r\nhi")
+    with Scripted([("UID FETCH", body(7) + small + OK)]) as server:
+        found = fetched(server, listed(7, 8))
+    assert found[7] == NotFetched(UID(7), "it is larger than 1 GiB")
+    assert found[8][0] == b"hi"  # type: ignore[index] # a NotFetched would fail
+
+
+def test_a_message_that_comes_early_in_the_retry_comes_once() -> None:
+    """The answer to the first half brings the second one too: it is not asked for again, and counts once."""
+    no = b"TAG NO cannot\r\n"
+    script = [(r"UID FETCH 1:2 ", no), (r"UID FETCH 1 ", body(1) + body(2) + OK)]
+    with Scripted(script) as server:
+        found = fetched(server, listed(1, 2))
+        assert server.unexpected == []
+    assert set(found) == {1, 2}
+
+
+def test_a_server_that_refuses_even_the_question_loses_no_run() -> None:
+    """OK without data, then NO to the question whether it is there: a failure of that message."""
+    script = [(r"UID FETCH 7 \(UID FLAGS", OK), (r"UID FETCH 7 \(UID\)", b"TAG NO no\r\n")]
+    with Scripted(script) as server:
+        found = fetched(server, listed(7))[7]
+    assert isinstance(found, NotFetched)
+    assert not found.gone
+
+
+def test_headers_are_cut_where_the_server_does_not_and_refusals_are_mapped() -> None:
+    """A header block of 100 kB is kept to 64 KiB; NO is an error of the mailbox after the others were given."""
+    block = b"Subject: " + b"x" * 100_000 + b"\r\n\r\n"
+    answer = b"* 1 FETCH (UID 7 BODY[HEADER.FIELDS (SUBJECT)]<0> {%d}\r\n" % len(block) + block + b")\r\n"
+    with Scripted([("UID FETCH", answer + OK)]) as server:
+        ((uid, head),) = imap_items.headers(Commands(server.session), [7])
+    assert (uid, len(head)) == (7, 65536)
+    with Scripted([("UID FETCH", answer + b"TAG NO not all\r\n")]) as server:
+        given = imap_items.headers(Commands(server.session), [7, 8])
+        assert next(given)[0] == 7
+        with pytest.raises(MailboxError, match="not all"):
+            next(given)
+
+
+def test_the_password_is_taken_out_of_every_word_of_the_server() -> None:
+    """A server that repeats it, raw or in base64, in a refusal, a BYE or an ALERT."""
+    secret = "canary-4711"
+    coded = base64.b64encode(secret.encode())
+    alert = b"* OK [ALERT] " + coded + b" " + secret.encode() + b"\r\n"
+    with Scripted([("UID FETCH", alert + b"TAG NO " + secret.encode() + b"\r\n")]) as server:
+        server.session.wire.keep_secret(secret)
+        commands = Commands(server.session)
+        with pytest.raises(Refused) as error:
+            list(imap_items.facts(commands, [b"1:5"]))
+    shown = str(error.value) + error.value.said + "".join(commands.alerts)
+    assert secret not in shown
+    assert coded.decode() not in shown
 
 
 def test_a_line_that_dies_within_a_literal_gives_no_message() -> None:
@@ -237,7 +309,7 @@ def test_facts_count_only_with_a_uid_and_doubles_are_told() -> None:
         b"* 5 FETCH (UID 5 RFC822.SIZE -1)\r\n"
     )
     with Scripted([("UID FETCH", answer + OK)]) as server:
-        found = {fact.message.uid: fact for fact in imap_fetch.facts(Commands(server.session), [b"1:5"])}
+        found = {fact.message.uid: fact for fact in imap_items.facts(Commands(server.session), [b"1:5"])}
     assert found[UID(1)].message == RemoteMessage(UID(1), 10, WHEN, frozenset())
     assert found[UID(2)].message == RemoteMessage(UID(2), None, None, frozenset({"\\Seen", "]odd"}))
     assert not found[UID(4)].whole
@@ -248,4 +320,4 @@ def test_facts_count_only_with_a_uid_and_doubles_are_told() -> None:
 def test_a_refused_listing_raises_refused() -> None:
     """The caller of the listing reader hears the server's words."""
     with Scripted([("UID FETCH", b"TAG NO not now\r\n")]) as server, pytest.raises(Refused):
-        list(imap_fetch.facts(Commands(server.session), [b"1:5"]))
+        list(imap_items.facts(Commands(server.session), [b"1:5"]))

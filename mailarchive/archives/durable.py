@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from mailarchive.errors import ArchiveError, MissingError, os_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
 
     from mailarchive.ports import Chunk
@@ -348,10 +348,9 @@ class Twin(NamedTuple):
 class Batch:
     """Files of one Maildir that become durable and visible together (`safety.md` section 3, W1 to W4)."""
 
-    def __init__(self, tmp: Directory, cur: Directory, made: Sequence[Directory]) -> None:
+    def __init__(self, tmp: Directory, cur: Directory) -> None:
         self._tmp = tmp
         self._cur = cur
-        self._made = list(made)
         self._adopted = False
         self._drafts: list[tuple[Draft, str, Twin | None]] = []
         self.names_durable = True
@@ -390,9 +389,6 @@ class Batch:
                 else:
                     self._tmp.link_or_move(draft.name, self._cur, name)
             self.names_durable = self._cur.sync()
-            while self._made:
-                self.names_durable = self._made[-1].sync() and self.names_durable
-                self._made.pop().close()
         except ArchiveError:
             self.abandon()
             raise
@@ -410,12 +406,6 @@ class Batch:
                 twin.directory.close()
         self._drafts.clear()
         self._adopted = False
-
-    def close(self) -> None:
-        """Drop what was not committed and let the folders go."""
-        self.abandon()
-        while self._made:
-            self._made.pop().close()
 
 
 def _rename_without_replacing(source_fd: int, name: str, target_fd: int, new_name: str) -> None:

@@ -74,6 +74,10 @@ class _Box:
             self._open[name] = self._leaf.child(name, create=create)
         return self._open[name]
 
+    def sync(self) -> bool:
+        """Make the folders of the Maildir durable."""
+        return self._leaf.sync()
+
     def find(self, unique: str) -> tuple[Directory, str] | None:
         """Find a file by the first part of its name, whatever a mail program has made of the rest."""
         parts = _NAME.fullmatch(unique)
@@ -89,7 +93,7 @@ class _Box:
 
     def close(self) -> None:
         if self.batch is not None:
-            self.batch.close()
+            self.batch.abandon()
         for directory in self._open.values():
             directory.close()
         self._leaf.close()
@@ -155,9 +159,7 @@ class MaildirArchive:
             box.pending.clear()
             raise
         box.committed()
-        doubt = "this filesystem cannot make the names of files durable"
-        if not box.batch.names_durable and doubt not in self.doubts:
-            self.doubts.append(doubt)
+        self._doubt(names_durable=box.batch.names_durable)
 
     def discard(self) -> None:
         """Drop everything added since the last sync."""
@@ -180,7 +182,7 @@ class MaildirArchive:
 
     def scan(self) -> Iterator[tuple[tuple[str, ...], Location]]:
         """Give every message: the parts of its folder and its location."""
-        for parts in self._maildirs(self._root, ()):
+        for parts in self._maildirs():
             box = self._box("/".join(parts))
             if box is not None:
                 for _, name in sorted(box.files.values()):
@@ -199,7 +201,7 @@ class MaildirArchive:
     def sweep(self) -> int:
         """Remove what interrupted runs left in `tmp`; gives the number of files. Only under the lock."""
         removed = 0
-        for parts in list(self._maildirs(self._root, ())):
+        for parts in list(self._maildirs()):
             leaf = self._descend(parts)
             try:
                 if "tmp" in leaf.folders():
@@ -298,20 +300,35 @@ class MaildirArchive:
             return self._writing
         if self._writing is not None and self._writing.pending:
             raise AssertionError("a batch goes to one mailbox; sync before the next")
-        chain = [self._root.again()]
-        for part in folder.split("/"):
-            chain.append(chain[-1].child(part, create=True))
         stale = self._boxes.pop(folder, None)
         if stale is not None:
             stale.close()
-        box = _Box(folder, chain[-1].again())
+        box = _Box(folder, self._make(folder))
         cur, tmp = box.sub("cur", create=True), box.sub("tmp", create=True)
         box.sub("new", create=True)
-        # The whole chain is synced with the first batch, whoever made it: an interrupted run may not have done so.
-        box.batch = durable.Batch(tmp, cur, chain)
+        self._doubt(names_durable=box.sync())
+        box.batch = durable.Batch(tmp, cur)
         self._remember(folder, box)
         self._writing = box
         return box
+
+    def _make(self, folder: str) -> Directory:
+        """Open the folder of a mailbox, making what is missing.
+
+        Every folder on the way is synced, whoever made it: an interrupted run may not have done so.
+        """
+        directory = self._root.again()
+        for part in folder.split("/"):
+            below = directory.child(part, create=True)
+            self._doubt(names_durable=directory.sync())
+            directory.close()
+            directory = below
+        return directory
+
+    def _doubt(self, *, names_durable: bool) -> None:
+        doubt = "this filesystem cannot make the names of files durable"
+        if not names_durable and doubt not in self.doubts:
+            self.doubts.append(doubt)
 
     def _find(self, location: Location) -> tuple[Directory, str] | None:
         folder, _, unique = location.rpartition("/")
@@ -353,18 +370,20 @@ class MaildirArchive:
             directory = below
         return directory
 
-    def _maildirs(self, above: Directory, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        """Give the folders that are Maildirs, parents first."""
-        for name in above.folders():
-            if name in SUBFOLDERS or (not parts and name == META):
-                continue
-            directory = above.child(name)
+    def _maildirs(self) -> Iterator[tuple[str, ...]]:
+        """Give the folders that are Maildirs, parents first; one folder is open at a time, however deep they are."""
+        waiting: list[tuple[str, ...]] = [()]
+        while waiting:
+            parts = waiting.pop()
+            directory = self._descend(parts)
             try:
-                if "cur" in directory.folders():
-                    yield (*parts, name)
-                yield from self._maildirs(directory, (*parts, name))
+                names = directory.folders()
             finally:
                 directory.close()
+            if parts and "cur" in names:
+                yield parts
+            below = [name for name in names if name not in SUBFOLDERS and (parts or name != META)]
+            waiting.extend((*parts, name) for name in reversed(below))
 
 
 def _pour(incoming: Incoming, draft: Draft) -> tuple[Digest, int, bytes]:

@@ -130,7 +130,7 @@ def _quoted(text: str) -> str:
 
 def remember(path: Path, archive_id: str) -> None:
     """Note in the tool's own state folder that this archive is here; a failure costs only the later warning."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         note = _note(path)
         text = json.dumps({"path": str(path.absolute()), "id": archive_id})
         if note.exists() and note.read_text(encoding="utf-8") == text:
@@ -140,9 +140,11 @@ def remember(path: Path, archive_id: str) -> None:
 
 
 def remembered(path: Path) -> Path | None:
-    """Give the note that says an archive was at this path; None if there never was one."""
-    note = _note(path)
-    return note if note.exists() else None
+    """Give the note that says an archive was at this path; None if there never was one, or nobody can look."""
+    with contextlib.suppress(OSError):
+        note = _note(path)
+        return note if note.exists() else None
+    return None
 
 
 def _note(path: Path) -> Path:

@@ -22,13 +22,17 @@ from mailarchive.archives.durable import Directory, replace
 from mailarchive.archives.maildir import MaildirArchive
 from mailarchive.archives.marker import META, Marker
 from mailarchive.archives.names import Names
-from mailarchive.errors import ArchiveError, BusyError, UsageError
+from mailarchive.errors import ArchiveError, BusyError, UsageError, os_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
     from typing import Self
+
+
+OWNER = "lock.owner"
+"""Says who holds the lock; the lock itself is in the kernel, so that a killed process leaves none."""
 
 
 @dataclass(slots=True)
@@ -58,8 +62,10 @@ class OpenArchive:
         """Let everything go."""
         self.mail.close()
         if self._lock is not None:
-            with contextlib.suppress(OSError):
-                (self.path / META / "lock.owner").unlink()
+            with contextlib.suppress(ArchiveError):
+                meta = Directory.at(str(self.path / META))
+                meta.remove(OWNER)
+                meta.close()
             self._lock.release()
             self._lock = None
 
@@ -81,59 +87,75 @@ def open_for_writing(
         ArchiveError: The folder is not an archive of this account, or not there although it was.
         BusyError: Another run holds it.
     """
-    _make_folder(path)
-    doubts = place.doubts(path)
-    root = Directory.at(str(path))
-    lock: filelock.BaseFileLock | None = None
-    try:
-        _refuse_foreign(root, path)
-        meta = root.child(META, create=True)
+    with _mapped(path):
+        _make_folder(path)
+        doubts = place.doubts(path)
+        root = Directory.at(str(path))
+        lock: filelock.BaseFileLock | None = None
         try:
-            lock = _lock(path, started, wait)
-            marker = markers.read(meta) or _found(root, meta, path, account)
-        finally:
-            meta.close()
-        _check_account(path, marker, account)
-        if remember:
-            markers.remember(path, marker.id)
-        opened = _opened(path, root, marker, run, doubts)
-        opened._lock = lock  # noqa: SLF001 - the lock belongs to the value made here
-        opened.mail.sweep()
-    except BaseException:
-        root.close()
-        if lock is not None:
-            lock.release()
-        raise
-    return opened
+            _refuse_foreign(root, path)
+            meta = root.child(META, create=True)
+            try:
+                lock = _lock(path, meta, started, wait)
+                marker = markers.read(meta) or _found(root, meta, path, account)
+            finally:
+                meta.close()
+            _check_account(path, marker, account)
+            if remember:
+                markers.remember(path, marker.id)
+            opened = _opened(path, root, marker, run, doubts)
+            opened._lock = lock  # noqa: SLF001 - the lock belongs to the value made here
+            opened.mail.sweep()
+        except BaseException:
+            root.close()
+            if lock is not None:
+                lock.release()
+            raise
+        return opened
 
 
 def open_for_reading(path: Path, account: str | None = None) -> OpenArchive | None:
     """Open an archive without changing anything; None if there is none yet at a place where one may be made."""
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        _refuse_lost(path)
-        return None
-    root = Directory.at(str(path))
-    try:
-        _refuse_foreign(root, path)
-        meta = root.child(META)
-        marker = markers.read(meta)
-        meta.close()
-        if marker is None:
+    with _mapped(path):
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             _refuse_lost(path)
-            root.close()
             return None
-        if account is not None:
-            _check_account(path, marker, account)
-        return _opened(path, root, marker, "", place.doubts(path))
-    except BaseException:
-        root.close()
-        raise
+        if not path.is_dir():
+            raise ArchiveError(f"{path} is a file", hint="name a folder")
+        root = Directory.at(str(path))
+        try:
+            _refuse_foreign(root, path)
+            meta = root.child(META)
+            try:
+                marker = markers.read(meta)
+            finally:
+                meta.close()
+            if marker is None:
+                _refuse_lost(path)
+                root.close()
+                return None
+            if account is not None:
+                _check_account(path, marker, account)
+            return _opened(path, root, marker, "", place.doubts(path))
+        except BaseException:
+            root.close()
+            raise
+
+
+@contextlib.contextmanager
+def _mapped(path: Path) -> Iterator[None]:
+    """Turn every OSError on the way into ours."""
+    try:
+        yield
+    except OSError as error:
+        raise os_error(error, str(error.filename or path)) from None
 
 
 def _opened(path: Path, root: Directory, marker: Marker, run: str, doubts: list[str]) -> OpenArchive:
-    def siblings(parts: tuple[str, ...]) -> Iterator[str]:
-        folder = path.joinpath(*parts)
-        return (entry.name for entry in os.scandir(folder)) if folder.is_dir() else iter(())
+    def siblings(parts: tuple[str, ...]) -> list[str]:
+        with _mapped(path):
+            folder = path.joinpath(*parts)
+            return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
 
     def record(folder: str, name: str) -> None:
         marker.names[folder] = name
@@ -151,16 +173,29 @@ def _opened(path: Path, root: Directory, marker: Marker, run: str, doubts: list[
 
 
 def _make_folder(path: Path) -> None:
-    try:
-        if not path.exists():
-            _refuse_lost(path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir(mode=0o700)
-            path.chmod(0o700)
+    """Make the folder of an archive and what is missing above it, closed to others and durable."""
+    if path.is_symlink() and not path.exists():
+        raise ArchiveError(f"{path} is a link to {path.readlink()}, which is not there", hint="is the disk mounted?")
+    if path.exists():
         if not path.is_dir():
             raise ArchiveError(f"{path} is a file", hint="name a folder")
-    except OSError as error:
-        raise ArchiveError(f"cannot make the folder {path}: {error.strerror}") from None
+        return
+    _refuse_lost(path)
+    missing = [path]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+        _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    directory = Directory.at(str(folder))
+    try:
+        directory.sync()
+    finally:
+        directory.close()
 
 
 def _found(root: Directory, meta: Directory, path: Path, account: str) -> Marker:
@@ -177,9 +212,7 @@ def _found(root: Directory, meta: Directory, path: Path, account: str) -> Marker
     meta.child("runs", create=True).close()
     markers.write(meta, marker)
     root.sync()
-    above = Directory.at(str(path.resolve().parent))
-    above.sync()
-    above.close()
+    _sync(path.resolve().parent)
     return marker
 
 
@@ -235,18 +268,19 @@ def _check_account(path: Path, marker: Marker, account: str) -> None:
         )
 
 
-def _lock(path: Path, started: str, wait: float) -> filelock.BaseFileLock:
+def _lock(path: Path, meta: Directory, started: str, wait: float) -> filelock.BaseFileLock:
+    if (path / META / "lock").is_symlink():
+        raise ArchiveError(f"{path / META / 'lock'} is a link; links inside an archive are not followed")
     lock = filelock.FileLock(path / META / "lock", timeout=wait, mode=0o600)
-    owner = path / META / "lock.owner"
     try:
         lock.acquire()
     except filelock.Timeout:
-        raise BusyError(f"a run on {path} {_holder(owner)}", hint="wait for it with --wait 10min") from None
-    except (OSError, NotImplementedError) as error:
-        raise ArchiveError(f"cannot lock {path}: {error}") from None
-    with contextlib.suppress(OSError):
-        owner.write_text(json.dumps({"pid": os.getpid(), "host": os.uname().nodename, "started": started}))
-        owner.chmod(0o600)
+        owner = _holder(path / META / OWNER)
+        raise BusyError(f"a run on {path} {owner}", hint="wait for it with --wait 10min") from None
+    except NotImplementedError:
+        raise ArchiveError(f"the filesystem of {path} has no locks") from None
+    text = json.dumps({"pid": os.getpid(), "host": os.uname().nodename, "started": started})
+    replace(meta, OWNER, text.encode("ascii"))
     return lock
 
 

@@ -7,7 +7,6 @@ The law of this room: only here everything meets. Commands are thin; what is hea
 from __future__ import annotations
 
 import sys
-import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -15,7 +14,7 @@ import click
 from mailarchive import __version__
 from mailarchive.cli.backup import backup
 from mailarchive.cli.demo import demo
-from mailarchive.cli.options import Shared, shared_options
+from mailarchive.cli.options import Shared, shared_options, show_traceback
 from mailarchive.errors import ExitCode, MailarchiveError
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
+    shared = Shared(debug="--debug" in words)
     try:
         result = cli.main(words, prog_name="mailarchive", standalone_mode=False)
     except click.ClickException as error:
@@ -60,16 +59,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _complain(error.format_message().rstrip("."), f"{command} --help")
         return int(ExitCode.USAGE)
     except MailarchiveError as error:
-        if debug:
-            traceback.print_exc()
+        show_traceback(error, shared)
         _complain(error.message, error.hint)
         return int(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         _complain("interrupted", "")
-        return int(ExitCode.INTERRUPT)
+        return int(getattr(error, "code", ExitCode.INTERRUPT))
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug ends in one line, not in a page
-        if debug:
-            traceback.print_exc()
+        show_traceback(error, shared)
         _complain(f"unexpected failure ({type(error).__name__})", "run it again with --debug and report what it says")
         return int(ExitCode.BUG)
     return int(result) if isinstance(result, int) else int(ExitCode.DONE)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mailarchive.cli.options import Selection, selection_options, with_shared
-from mailarchive.errors import MailarchiveError, worst
+from mailarchive.cli.options import Selection, selection_options, show_traceback, with_shared
+from mailarchive.errors import BusyError, MailarchiveError, worst
 
 if TYPE_CHECKING:
     from mailarchive.cli.options import Shared
@@ -62,13 +61,15 @@ def backup(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **option
     with _screen(shared) as screen:
         for target in chosen:
             if interrupt.code is not None:
+                codes.append(interrupt.code)
                 break
             try:
                 code = run_backup(target, selection, screen, interrupt, dry_run=dry_run)
             except MailarchiveError as error:
-                if shared.debug:
-                    traceback.print_exc()
-                screen.error(error)
+                show_traceback(error, shared)
+                # Under cron the next run comes by itself, and a mail about each overlap would be noise.
+                if not (shared.quiet and isinstance(error, BusyError)):
+                    screen.error(error)
                 code = error.exit_code
             codes.append(code)
     return int(worst(codes))

@@ -21,8 +21,9 @@ from mailarchive.cli.zone import now
 from mailarchive.credentials import PasswordSources
 from mailarchive.demo.sample import USER, build_store
 from mailarchive.demo.server import DemoServer
-from mailarchive.errors import ExitCode
+from mailarchive.errors import ExitCode, UsageError
 from mailarchive.screen import choose
+from mailarchive.screen.plain import Sink
 from mailarchive.screen.words import format_count, format_size
 from mailarchive.sources.tls import Trust
 
@@ -41,6 +42,8 @@ def demonstrate(*, keep: bool, to: str | None, shared: Shared) -> int:
     store = build_store(now(), password=password)
     account = store.account(USER)
     folder = Path(to).expanduser().absolute() if to else Path(tempfile.mkdtemp(prefix="mailarchive-demo-")) / "archive"
+    if to and folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty, and the demo has new mail each time", hint="name a new folder")
     keep = keep or to is not None
     say = _sayer(shared)
     try:
@@ -52,11 +55,12 @@ def demonstrate(*, keep: bool, to: str | None, shared: Shared) -> int:
 
 
 def _sayer(shared: Shared) -> Callable[[str], None]:
-    """Speak to people only; a script reads the JSON lines."""
+    """Speak to people only; a script reads the JSON lines. A reader who goes away stops nothing."""
+    sink = Sink(sys.stdout)
 
     def say(text: str) -> None:
         if not (shared.json or shared.quiet):
-            print(text, flush=True)  # noqa: T201 - the demo talks to a person
+            sink.write(text + "\n")
 
     return say
 
@@ -85,6 +89,7 @@ def _show(
         archive=folder,
         password=PasswordSources(account=None, environ={"MAILARCHIVE_PASSWORD": password}),
         trust=Trust(),
+        remember=keep,
     )
     code = _backup(target, shared)
     if code is not ExitCode.DONE:

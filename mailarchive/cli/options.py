@@ -73,6 +73,20 @@ def with_shared(command: Callable[..., int]) -> Callable[..., int]:
     return shared_options(wrapper)
 
 
+def show_traceback(error: BaseException, shared: Shared) -> None:
+    """With --debug, show where an error came from, made safe for a terminal; local values are never shown."""
+    if not shared.debug:
+        return
+    import sys
+    import traceback
+
+    from mailarchive.screen.safe import safe
+
+    for part in traceback.format_exception(error):
+        for line in part.splitlines():
+            click.echo(safe(line, limit=1000), file=sys.stderr)
+
+
 def converted(option: str, text: str | None, convert: Callable[[str], Any]) -> Any:
     """Read the text of an option; a text that cannot be read is a UsageError that names the option."""
     from mailarchive.dates import DateSyntaxError
@@ -83,6 +97,12 @@ def converted(option: str, text: str | None, convert: Callable[[str], Any]) -> A
         return convert(text)
     except DateSyntaxError as error:
         raise UsageError(f"{option} {error.message}", hint=error.hint) from None
+
+
+class _Names(click.types.StringParamType):
+    """Names that the environment gives as a list with commas, because mailboxes have blanks in their names."""
+
+    envvar_list_splitter = ","
 
 
 _SELECTION = (
@@ -99,7 +119,7 @@ _SELECTION = (
     ),
     click.option(
         "--mailbox",
-        "mailboxes",
+        type=_Names(),
         metavar="PATTERN",
         multiple=True,
         help="Only these mailboxes; * and ? are wildcards, a leading ! excludes. Repeatable. Without it: all but Junk,"
@@ -107,7 +127,7 @@ _SELECTION = (
     ),
     click.option("--larger-than", metavar="SIZE", help="Mail larger than 500K, 10M, 1G."),
     click.option("--smaller-than", metavar="SIZE", help="Mail smaller than that."),
-    click.option("--from", "from_", metavar="TEXT", help="The sender contains TEXT."),
+    click.option("--from", "from", metavar="TEXT", help="The sender contains TEXT."),
     click.option("--to-addr", metavar="TEXT", help="To or Cc contains TEXT."),
     click.option("--subject", metavar="TEXT", help="The subject contains TEXT."),
     click.option("--list-id", metavar="TEXT", help="The List-Id contains TEXT."),
@@ -160,9 +180,9 @@ class Selection:
         merged = dict(self.options)
         if not any(merged[name] for name in ("older_than", "newer_than", "before", "after")):
             merged["older_than"] = older_than
-        merged["mailboxes"] = tuple(merged["mailboxes"] or mailboxes)
+        merged["mailbox"] = tuple(merged["mailbox"] or mailboxes)
         policy, words = resolve(merged, now)
-        return replace(policy, demand_mailboxes=bool(self.options["mailboxes"])), words
+        return replace(policy, demand_mailboxes=bool(self.options["mailbox"])), words
 
 
 def _parameters(decorators: tuple[Callable[..., Any], ...]) -> list[click.Option]:

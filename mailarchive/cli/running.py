@@ -33,6 +33,14 @@ if TYPE_CHECKING:
     from mailarchive.screen import Screen
 
 
+class Interrupted(KeyboardInterrupt):
+    """A second signal: the program ends at once, with the code of the first one."""
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__()
+        self.code = code
+
+
 class Interrupt:
     """Catches the first signal, so that the current batch is finished; the second one stops at once."""
 
@@ -65,7 +73,7 @@ class Interrupt:
 
     def _caught(self, number: int, _frame: FrameType | None) -> None:
         if self.code is not None:
-            raise KeyboardInterrupt
+            raise Interrupted(self.code)
         self.code = self._CODES[signal.Signals(number)]
 
 
@@ -80,7 +88,7 @@ def run_backup(
     started = now()
     policy, words = selection.policy(started, older_than=target.older_than, mailboxes=target.mailboxes)
     run = Run(
-        id=f"{started.astimezone(UTC).strftime('%Y-%m-%dT%H%M%SZ')}-{secrets.token_hex(1)}",
+        id=f"{started.astimezone(UTC).strftime('%Y-%m-%dT%H%M%SZ')}-{secrets.token_hex(3)}",
         command="backup",
         version=__version__,
         account=target.name,
@@ -94,7 +102,7 @@ def run_backup(
         # A new archive is made only after the sign-in, so that a slip in the address leaves nothing behind; one that
         # is there is locked before, so that a second run ends at once.
         is_new = _check(target)
-        places = None if is_new else _places(stack, target, run, screen, dry_run=dry_run)
+        places = None if is_new or dry_run else _places(stack, target, run, screen, dry_run=dry_run)
         password = password_for(target.password)
         source = stack.enter_context(connect(target.address, password.reveal(), target.trust))
         archive, catalogue = places or _places(stack, target, run, screen, dry_run=dry_run)
@@ -134,9 +142,13 @@ def _places(stack: ExitStack, target: Target, run: Run, screen: Screen, *, dry_r
             found = open_for_writing(empty, identity, run=run.id, started="", remember=False)
         stack.enter_context(found)
         catalogue = stack.enter_context(SqliteCatalogue.snapshot(found.catalogue, found.marker.id))
+        if catalogue.set_aside is not None:
+            screen(Warned("the catalogue cannot be used; the plan is made as if nothing were archived"))
         return found.mail, catalogue
     started = run.started.strftime("%H:%M")
-    opened = open_for_writing(target.archive, identity, run=run.id, started=started, wait=target.wait)
+    opened = open_for_writing(
+        target.archive, identity, run=run.id, started=started, wait=target.wait, remember=target.remember
+    )
     stack.enter_context(opened)
     return opened.mail, _catalogue(stack, opened, screen)
 

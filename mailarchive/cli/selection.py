@@ -37,11 +37,11 @@ def resolve(options: Mapping[str, Any], now: datetime) -> tuple[Policy, str]:
         after=after,
         date=DateKind(options["date"]),
         sane_until=now + FUTURE,
-        mailboxes=options["mailboxes"],
+        mailboxes=options["mailbox"],
         larger_than=converted("--larger-than", options["larger_than"], dates.parse_size),
         smaller_than=converted("--smaller-than", options["smaller_than"], dates.parse_size),
         headers=HeaderTests(
-            from_=options["from_"] or "",
+            from_=options["from"] or "",
             to=options["to_addr"] or "",
             subject=options["subject"] or "",
             list_id=options["list_id"] or "",
@@ -76,11 +76,9 @@ def _words(options: Mapping[str, Any]) -> list[str]:
     words = []
     if options["date"] != "received":
         words.append(f"by date {options['date']}")
-    words.extend(f"mailbox {pattern}" for pattern in options["mailboxes"])
-    names = ("larger_than", "smaller_than", "from_", "to_addr", "subject", "list_id", "imap_search", "limit", "free")
-    words.extend(
-        f"{name.strip('_').replace('_', ' ')} {options[name]}" for name in (*names, "keep_under") if options[name]
-    )
+    words.extend(f"mailbox {pattern}" for pattern in options["mailbox"])
+    names = ("larger_than", "smaller_than", "from", "to_addr", "subject", "list_id", "imap_search", "limit", "free")
+    words.extend(f"{name.replace('_', ' ')} {options[name]}" for name in (*names, "keep_under") if options[name])
     for name, other in (("seen", "unseen"), ("flagged", "unflagged")):
         if options[name] is not None:
             words.append(name if options[name] else other)
@@ -103,7 +101,7 @@ def _refuse_breaks(options: Mapping[str, Any]) -> None:
         raise UsageError("--imap-search takes printable ASCII only")
     if search.count("(") != search.count(")") or search.count('"') % 2 or "{" in search:
         raise UsageError("--imap-search: the parentheses or quotes do not close")
-    for pattern in options["mailboxes"]:
+    for pattern in options["mailbox"]:
         if any(sign in pattern for sign in "\r\n\0"):
             raise UsageError("--mailbox: a line break or a NUL is in the name")
         if not pattern.removeprefix("!"):

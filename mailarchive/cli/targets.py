@@ -34,6 +34,7 @@ class Target:
         name: Name of the account, or the user of a URL.
         older_than: The account's own selection; the command line comes before it. `mailboxes` likewise.
         wait: Seconds to wait for another run on the archive.
+        remember: Whether the absence of the archive is an error in later runs; not for one that is soon removed.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Target:
     older_than: str | None = None
     mailboxes: tuple[str, ...] = ()
     wait: float = 0.0
+    remember: bool = True
 
 
 def targets(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ import pytest
 
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
+from mailarchive.errors import ExitCode
 from tests import maildir
 from tests.command import mailarchive, plain_url, process
 from tests.corpus import corpus
@@ -243,4 +246,77 @@ def test_the_demo_keeps_its_files_if_asked(tmp_path: Path) -> None:
     assert result.code == 0
     assert len(maildir.files(tmp_path / "a")) > 800
     assert str(tmp_path / "a") in result.out
-    assert mailarchive("-q", "demo", "--to", tmp_path / "a").out == ""
+    assert mailarchive("-q", "demo", "--to", tmp_path / "b").out == ""
+    again = mailarchive("demo", "--to", tmp_path / "a")
+    assert (again.code, again.out) == (2, "")
+    assert "name a new folder" in again.err
+
+
+def test_the_demo_leaves_no_note_about_a_folder_that_it_removes(home: Path) -> None:
+    """Nothing is remembered of a temporary archive."""
+    assert mailarchive("-q", "demo").code == 0
+    assert list(home.rglob("*.json")) == []
+
+
+def test_the_environment_can_say_every_option(
+    server: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MAILARCHIVE_BACKUP_<OPTION> by the name of the option, several mailboxes with commas; a flag comes before it."""
+    url = plain_url(server.imap_port, USER)
+    monkeypatch.setenv("MAILARCHIVE_BACKUP_MAILBOX", "INBOX,!No such")
+    monkeypatch.setenv("MAILARCHIVE_BACKUP_TO", str(tmp_path / "a"))
+    assert mailarchive("-q", "backup", url, password=PASSWORD).code == 0
+    assert set(maildir.by_folder(tmp_path / "a")) == {"INBOX"}
+    monkeypatch.setenv("MAILARCHIVE_BACKUP_FROM", "nobody at all")
+    monkeypatch.setenv("MAILARCHIVE_BACKUP_TO", str(tmp_path / "b"))
+    assert mailarchive("-q", "backup", url, password=PASSWORD).code == 0
+    assert maildir.files(tmp_path / "b") == []
+
+
+def test_a_second_run_is_silent_with_quiet(server: DemoServer, tmp_path: Path) -> None:
+    """Exit 11 and not a word: the next run of cron comes by itself."""
+    from mailarchive.archives.opening import open_for_writing
+
+    url = plain_url(server.imap_port, USER)
+    mailarchive("-q", "backup", url, "--to", tmp_path / "a", "--limit", "1", password=PASSWORD)
+    with open_for_writing(tmp_path / "a", url, run="other", started="07:04"):
+        result = mailarchive("-q", "backup", url, "--to", tmp_path / "a", password=PASSWORD)
+    assert (result.code, result.out, result.err) == (11, "", "")
+
+
+def test_a_traceback_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    """--debug shows where an error came from, with the server's text made safe."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"* BYE \x1b]0;owned\x07 go away\r\n")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        result = mailarchive("--debug", "backup", plain_url(listener.getsockname()[1], "x"), "--to", tmp_path / "a")
+        thread.join(5)
+    assert result.code == 75
+    assert "Traceback" in result.err
+    assert "\x1b" not in result.err
+    assert "\x07" not in result.err
+
+
+def test_a_stop_between_two_accounts_is_told(server: DemoServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal at the very end of the first account: the second is not begun, and the code says so."""
+    from mailarchive.cli import running
+
+    second = f'[account.two]\nserver = "imap+insecure://127.0.0.1:{server.imap_port}"\nuser = "x"\n'
+    archive = configure(home, server, second + 'password_command = "echo x"\n')
+    original = running.run_backup
+
+    def and_then_a_signal(target, selection, screen, interrupt, *, dry_run):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        code = original(target, selection, screen, interrupt, dry_run=dry_run)
+        interrupt.code = ExitCode.TERMINATE
+        return code
+
+    monkeypatch.setattr(running, "run_backup", and_then_a_signal)
+    assert mailarchive("-q", "backup").code == 143
+    assert len(maildir.files(archive)) == 60
+    assert not (home / "mail" / "two").exists()

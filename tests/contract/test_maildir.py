@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
+import resource
 import stat
 import tomllib
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mailarchive.archives.opening import open_for_reading, open_for_writing
-from mailarchive.errors import ArchiveError, BusyError
+from mailarchive.errors import ArchiveError, BusyError, DiskError
 from mailarchive.model import Location, Mailbox
 from tests.contract.archives import ACCOUNT, MaildirShelf, add, octets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 WHEN = datetime(2014, 3, 1, 10, tzinfo=timezone(timedelta(hours=1)))
 MESSAGE = b"Subject: hello\r\n\r\nbody\r\n"
@@ -342,3 +345,152 @@ def test_a_place_where_others_may_write_is_doubted(tmp_path: Path, where: str) -
     (parent / "archive").chmod(0o700)
     with open_for_writing(parent / "archive", ACCOUNT, run="t", started="07:04") as opened:
         assert opened.mail.doubts == []
+
+
+@pytest.mark.parametrize("moment", ["before add", "before sync"])
+def test_a_mail_program_that_renames_a_twin_costs_nothing(shelf: MaildirShelf, moment: str) -> None:
+    """A link to an equal message elsewhere is only a saving: the copy that has come is good without it."""
+    archive = shelf.open()
+    first = add(archive, MESSAGE, internal_date=WHEN)
+    archive.sync()
+    archive = shelf.open()
+    assert archive.holds(first.location)
+    assert shelf.opened is not None
+    shelf.opened.mail.elsewhere = lambda _: first.location
+    (file,) = files(shelf.path)
+    renamed = file.with_name(file.name + "S")
+    if moment == "before add":
+        file.rename(renamed)
+    second = add(archive, MESSAGE, Mailbox("Other", b"", "/"), internal_date=WHEN)
+    if moment == "before sync":
+        file.rename(renamed)
+    archive.sync()
+    assert octets(archive, second.location) == MESSAGE
+    assert len(files(shelf.path)) == 2
+    assert list(shelf.path.rglob("tmp/*")) == []
+
+
+def test_a_file_that_lost_its_end_is_not_held_and_is_set_aside(shelf: MaildirShelf) -> None:
+    """The size in the name is checked without reading; the fresh octets take the place."""
+    archive = shelf.open()
+    stored = add(archive, MESSAGE, internal_date=WHEN)
+    archive.sync()
+    files(shelf.path)[0].write_bytes(b"")
+    archive = shelf.open()
+    assert not archive.holds(stored.location)
+    assert add(archive, MESSAGE, internal_date=WHEN).damaged
+    archive.sync()
+    assert archive.holds(stored.location)
+
+
+def test_a_manifest_whose_sync_failed_is_lost_and_never_synced_again(
+    shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system may have dropped what it could not write: no line is added, and the file is not closed as finished."""
+    archive = shelf.open()
+    manifest = archive.manifest("run1")
+    manifest.write(manifest=1)
+    synced: list[int] = []
+
+    def fail(descriptor: int) -> None:
+        synced.append(descriptor)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fail)
+        with pytest.raises(DiskError):
+            manifest.sync()
+    manifest.write(type="finished")
+    manifest.close()
+    path = shelf.path / ".mailarchive" / "runs" / "run1.jsonl"
+    assert "finished" not in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(synced) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS])
+@pytest.mark.parametrize("call", ["write", "fsync", "link", "mkdir", "open"])
+def test_a_disk_that_fails_anywhere_is_a_disk_error_and_the_next_run_is_whole(
+    shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    """Exit 14, nothing half visible, and the same message is taken by the next run."""
+    archive = shelf.open()
+    original = getattr(os, call)
+
+    def fail(*arguments: object, **options: object) -> object:
+        if call == "open" and not isinstance(options.get("mode", arguments[2] if len(arguments) > 2 else None), int):
+            return original(*arguments, **options)
+        raise OSError(number, os.strerror(number))
+
+    def attempt() -> None:
+        add(archive, MESSAGE, Mailbox("New/Box", b"", "/"))
+        archive.sync()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(DiskError):
+            attempt()
+        archive.discard()
+    archive = shelf.open()
+    assert files(shelf.path) == []
+    stored = add(archive, MESSAGE, Mailbox("New/Box", b"", "/"))
+    archive.sync()
+    assert octets(archive, stored.location) == MESSAGE
+    assert list(shelf.path.rglob("tmp/*")) == []
+
+
+@pytest.mark.parametrize("name", ["lock", "lock.owner", "runs", "archive.toml"])
+def test_links_among_our_own_files_lead_nowhere(shelf: MaildirShelf, tmp_path: Path, name: str) -> None:
+    """What they point to is neither written nor made."""
+    shelf.open()
+    shelf.close()
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    place = shelf.path / ".mailarchive" / name
+    if place.is_dir():
+        place.rmdir()
+    place.unlink(missing_ok=True)
+    place.symlink_to(victim)
+    with contextlib.suppress(ArchiveError):
+        archive = shelf.open()
+        archive.manifest("run9").close()
+    shelf.close()
+    assert victim.read_text() == "mine"
+
+
+def test_a_link_to_a_disk_that_is_not_there(tmp_path: Path) -> None:
+    """A dangling link is a disk that is not mounted, and nothing is made."""
+    (tmp_path / "archive").symlink_to(tmp_path / "usb" / "mail")
+    with pytest.raises(ArchiveError, match="which is not there"):
+        open_for_writing(tmp_path / "archive", ACCOUNT, run="r", started="07:04")
+    assert not (tmp_path / "usb").exists()
+
+
+def test_folders_above_a_new_archive_are_closed_too(tmp_path: Path) -> None:
+    """What had to be made on the way has mode 0700 whatever the umask."""
+    before = os.umask(0)
+    try:
+        open_for_writing(tmp_path / "a" / "b" / "c", ACCOUNT, run="r", started="07:04").close()
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a", tmp_path / "a" / "b")] == [0o700, 0o700]
+
+
+def test_few_descriptors_are_enough_for_deep_and_for_many_mailboxes(shelf: MaildirShelf) -> None:
+    """A hundred levels, and a hundred mailboxes, with 40 descriptors."""
+    archive = shelf.open()
+    descriptors = Path("/proc/self/fd")
+    used = len(list(descriptors.iterdir())) if descriptors.exists() else 20
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 40, hard))
+    try:
+        add(archive, MESSAGE, Mailbox("/".join("abcdefghij" * 10), b"", "/"))
+        archive.sync()
+        for number in range(100):
+            stored = add(archive, MESSAGE, Mailbox(f"Box {number}", b"", "/"))
+            archive.sync()
+            assert archive.holds(stored.location)
+        archive = shelf.open()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(files(shelf.path)) == 101

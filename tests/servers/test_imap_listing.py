@@ -275,16 +275,20 @@ def test_a_refused_listing_keeps_what_came_and_reads_every_answer() -> None:
     assert lister.doubts == ["the server finds 999 messages and does not list them"]
 
 
+def ask(server: Scripted, what: str) -> None:
+    """Make the program send a command of this kind."""
+    if what == "LIST":
+        imap_list.mailboxes(Commands(server.session))
+    else:
+        listed(server, 3, NARROW if what == "SEARCH" else None)
+
+
 @pytest.mark.parametrize("what", ["SEARCH", "FETCH", "LIST"])
 def test_a_server_that_asks_for_patience_gets_it(what: str) -> None:
     """Throttled while listing: later, whichever command it was."""
     no = b"TAG NO [THROTTLED] slow down\r\n"
     with Scripted([(what, no)]) as server, pytest.raises(LaterError, match="slow down"):
-        {
-            "LIST": lambda: imap_list.mailboxes(Commands(server.session)),
-            "SEARCH": lambda: listed(server, 3, NARROW),
-            "FETCH": lambda: listed(server, 3),
-        }[what]()
+        ask(server, what)
 
 
 def test_messages_that_others_remove_meanwhile_are_no_doubt() -> None:

@@ -148,7 +148,9 @@ def _greet(wire: Wire) -> _Client:
             client = _Client(wire)
     except imaplib.IMAP4.error as error:
         said = wire.words(str(error))
-        if re.search(r"\* BYE\b", said):
+        # A lost line is an error of ours, so what imaplib calls an abort is a BYE, or an answer out of place.
+        left = isinstance(error, imaplib.IMAP4.abort) and "unexpected" not in said
+        if left or re.search(r"\* BYE\b", said):
             raise LaterError(f"{wire.peer} does not let us in now: {said}") from None
         raise ProtocolError(f"{wire.peer} does not greet like an IMAP server", hint="check the port") from None
     if client.signed_in:

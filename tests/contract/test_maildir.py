@@ -12,7 +12,7 @@ import stat
 import tomllib
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -494,3 +494,62 @@ def test_few_descriptors_are_enough_for_deep_and_for_many_mailboxes(shelf: Maild
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert len(files(shelf.path)) == 101
+
+
+def test_octets_are_durable_before_names_and_names_before_the_end_of_sync(
+    shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W1 to W4: each file is synced before it is linked, then `cur` is synced; every folder on the way was before."""
+    archive = shelf.open()
+    log: list[tuple[str, str]] = []
+    sync, link = os.fsync, os.link
+
+    def watched_sync(descriptor: int) -> None:
+        log.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(shelf.path).as_posix()))
+        sync(descriptor)
+
+    def watched_link(source: str, target: str, **options: Any) -> None:
+        log.append(("link", source))
+        link(source, target, **options)
+
+    monkeypatch.setattr("os.fsync", watched_sync)
+    monkeypatch.setattr("os.link", watched_link)
+    box = Mailbox("Work/2014", b"", "/")
+    for number in range(3):
+        add(archive, MESSAGE + b"%d" % number, box)
+    archive.sync()
+    first = log.index(("link", "run1.1.mailarchive"))
+    assert {path for what, path in log[:first] if what == "sync"} >= {
+        ".",
+        "Work",
+        "Work/2014",
+        *(f"Work/2014/tmp/run1.{number}.mailarchive" for number in (1, 2, 3)),
+    }
+    assert log[first:] == [
+        *(("link", f"run1.{number}.mailarchive") for number in (1, 2, 3)),
+        ("sync", "Work/2014/cur"),
+    ]
+    log.clear()
+    orphan = files(shelf.path)[0]
+    archive = shelf.open()
+    assert add(archive, orphan.read_bytes(), box).already
+    archive.sync()
+    assert ("sync", orphan.relative_to(shelf.path).as_posix()) in log
+    assert log[-1] == ("sync", "Work/2014/cur")
+
+
+@pytest.mark.parametrize("planted", ["a file", "a link"])
+def test_a_name_that_somebody_has_planted_in_tmp_is_not_written_through(
+    shelf: MaildirShelf, tmp_path: Path, planted: str
+) -> None:
+    """Files are made exclusively: what is there already is an error, and stays as it is."""
+    archive = shelf.open()
+    add(archive, MESSAGE)
+    archive.sync()
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    place = shelf.path / "INBOX" / "tmp" / "run1.2.mailarchive"
+    place.symlink_to(victim) if planted == "a link" else place.write_text("mine")
+    with pytest.raises(ArchiveError):
+        add(archive, MESSAGE + b"other")
+    assert (victim if planted == "a link" else place).read_text() == "mine"

@@ -130,6 +130,14 @@ class SqliteCatalogue:
             ).fetchone()
         return Location(row[0]) if row else None
 
+    def located(self) -> dict[Location, tuple[Digest, int]]:
+        """Give what should be at every location: digest, and octets."""
+        with self._mapped():
+            rows = self._db.execute(
+                "SELECT DISTINCT p.location, c.digest, c.size FROM placement p JOIN content c ON c.id = p.content"
+            )
+            return {Location(place): (Digest(f"sha256:{digest.hex()}"), size) for place, digest, size in rows}
+
     def last_seen(self, mailbox: str) -> MailboxStatus | None:
         """Say what the last run saw of a mailbox; None if no run ever did."""
         with self._mapped():

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 - the JSON output reads these types at run time
+from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from mailarchive.errors import ExitCode
-    from mailarchive.model import UID, UIDL, Digest, Quota
+    from mailarchive.model import UID, UIDL, Digest, Location, Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +199,77 @@ class Finished:
     kept: tuple[tuple[str, int], ...] = field(default=())
 
 
+class Flaw(StrEnum):
+    """What is wrong with a message of an archive; the words that the user reads."""
+
+    DAMAGED = "damaged"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    MOVED = "moved"
+    UNKNOWN = "not in the catalogue"
+
+    @property
+    def serious(self) -> bool:
+        """Whether the archive does not hold what it should; a moved or an unknown file is whole."""
+        return self in (Flaw.DAMAGED, Flaw.MISSING, Flaw.UNREADABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Verifying:
+    """The messages of an archive are about to be read back: `count` of them, `size` octets as far as known."""
+
+    archive: str
+    count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One message was read back; `flaw` is None if it is what it should be."""
+
+    location: Location
+    size: int
+    flaw: Flaw | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyFinished:
+    """The verification is over.
+
+    Attributes:
+        held: Messages in the archive, files and rows together.
+        read: How many of them were read back, `size` octets in all.
+        flaws: How many of each kind, in the order of `Flaw`, none that is 0.
+        error: One line if it was cut short, with `hint`.
+    """
+
+    archive: str
+    held: int
+    read: int
+    size: int
+    flaws: tuple[tuple[Flaw, int], ...]
+    exit_code: ExitCode
+    seconds: float = 0.0
+    error: str = ""
+    hint: str = ""
+
+
 Event: TypeAlias = (
-    Started | Listing | Planned | Fetching | Archived | Failed | Held | Gone | Warned | MailboxFinished | Finished
+    Started
+    | Listing
+    | Planned
+    | Fetching
+    | Archived
+    | Failed
+    | Held
+    | Gone
+    | Warned
+    | MailboxFinished
+    | Finished
+    | Verifying
+    | Verified
+    | VerifyFinished
 )
 
 Report: TypeAlias = Callable[[Event], None]

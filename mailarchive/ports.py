@@ -171,8 +171,16 @@ class Archive(Protocol):
         """Tell, without reading it, whether a message is still where it was put."""
         ...
 
-    def read(self, location: Location) -> Iterator[bytes]:
-        """Give the octets of a message. Raises ArchiveError if it is not there."""
+    def read(self, location: Location, *, cold: bool = False) -> Iterator[bytes]:
+        """Give the octets of a message; with `cold`, from the device rather than from memory where it can be had.
+
+        Raises:
+            ArchiveError: It is not there, or cannot be read.
+        """
+        ...
+
+    def hint(self, location: Location) -> str:
+        """Give what a location itself tells of the digest: `sha256:` and its first hex digits, maybe all."""
         ...
 
     def scan(self) -> Iterator[tuple[tuple[str, ...], Location]]:
@@ -197,6 +205,10 @@ class Catalogue(Protocol):
 
     def location(self, digest: Digest) -> Location | None:
         """Find any one copy of these bytes, in whichever mailbox."""
+        ...
+
+    def located(self) -> Mapping[Location, tuple[Digest, int]]:
+        """Give what should be at every location: digest, and octets."""
         ...
 
     def last_seen(self, mailbox: str) -> MailboxStatus | None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mailarchive.errors import ArchiveError
+from mailarchive.errors import MissingError
 from mailarchive.model import (
     UID,
     Capabilities,
@@ -262,10 +262,14 @@ class MemoryArchive:
         """Tell whether it is there."""
         return location in self.durable
 
-    def read(self, location: Location) -> Iterator[bytes]:
+    def hint(self, location: Location) -> str:
+        """Tell the digest."""
+        return location.rpartition("/")[2]
+
+    def read(self, location: Location, *, cold: bool = False) -> Iterator[bytes]:  # noqa: ARG002 - memory is warm
         """Give the octets."""
         if location not in self.durable:
-            raise ArchiveError(f"{location} is not in the archive")
+            raise MissingError(f"{location} is not in the archive")
         yield self.durable[location]
 
     def scan(self) -> Iterator[tuple[tuple[str, ...], Location]]:
@@ -300,6 +304,10 @@ class MemoryCatalogue:
     def location(self, digest: Digest) -> Location | None:
         """Find a copy."""
         return next((row.location for row in self.rows.values() if row.digest == digest), None)
+
+    def located(self) -> dict[Location, tuple[Digest, int]]:
+        """Say what should be where."""
+        return {row.location: (row.digest, row.size) for row in self.rows.values()}
 
     def last_seen(self, mailbox: str) -> MailboxStatus | None:
         """Say what the last run saw."""

@@ -176,9 +176,14 @@ class MaildirArchive:
         """Give the octets of a message; with `cold`, from the device rather than from memory."""
         found = self._find(location)
         if found is None:
-            raise ArchiveError(f"{self._root.path}/{location} is not in the archive")
+            raise MissingError(f"{self._root.path}/{location} is not in the archive")
         directory, name = found
         yield from directory.read(name, cold=cold)
+
+    def hint(self, location: Location) -> str:
+        """Give what a location itself tells of the digest."""
+        parts = _NAME.fullmatch(location.rpartition("/")[2])
+        return f"sha256:{parts.group(2) if parts else ''}"
 
     def scan(self) -> Iterator[tuple[tuple[str, ...], Location]]:
         """Give every message: the parts of its folder and its location."""

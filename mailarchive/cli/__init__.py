@@ -15,6 +15,7 @@ from mailarchive import __version__
 from mailarchive.cli.backup import backup
 from mailarchive.cli.demo import demo
 from mailarchive.cli.options import Shared, shared_options, show_traceback
+from mailarchive.cli.verify import verify
 from mailarchive.errors import ExitCode, MailarchiveError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def cli(context: click.Context, /, **shared: object) -> None:
 
 cli.add_command(backup)
 cli.add_command(demo)
+cli.add_command(verify)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

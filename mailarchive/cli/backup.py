@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mailarchive.cli.options import Selection, selection_options, show_traceback, with_shared
+from mailarchive.cli.options import Selection, open_screen, selection_options, show_traceback, with_shared
 from mailarchive.errors import BusyError, MailarchiveError, worst
 
 if TYPE_CHECKING:
     from mailarchive.cli.options import Shared
     from mailarchive.errors import ExitCode
-    from mailarchive.screen import Screen
 
 _SERVER = (
     click.option("--to", metavar="DIR", type=click.Path(), help="The archive of a one-off URL; made if it is missing."),
@@ -58,7 +56,7 @@ def backup(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **option
     chosen = targets(accounts, options, shared, os.environ)
     codes: list[ExitCode] = []
     interrupt = Interrupt()
-    with _screen(shared) as screen:
+    with open_screen(shared) as screen:
         for target in chosen:
             if interrupt.code is not None:
                 codes.append(interrupt.code)
@@ -73,16 +71,3 @@ def backup(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **option
                 code = error.exit_code
             codes.append(code)
     return int(worst(codes))
-
-
-def _screen(shared: Shared) -> Screen:
-    from mailarchive.screen import choose
-
-    return choose(
-        json=shared.json,
-        quiet=shared.quiet,
-        verbose=shared.verbose,
-        color=False if shared.no_color else None,
-        stdout=sys.stdout,
-        stderr=sys.stderr,
-    )

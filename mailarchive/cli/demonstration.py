@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from mailarchive.address import parse_url
 from mailarchive.archives.opening import open_for_reading
-from mailarchive.cli.options import Selection
+from mailarchive.cli.options import Selection, open_screen
 from mailarchive.cli.running import Interrupt, run_backup
 from mailarchive.cli.targets import Target
 from mailarchive.cli.zone import now
@@ -22,7 +22,6 @@ from mailarchive.credentials import PasswordSources
 from mailarchive.demo.sample import USER, build_store
 from mailarchive.demo.server import DemoServer
 from mailarchive.errors import ExitCode, UsageError
-from mailarchive.screen import choose
 from mailarchive.screen.plain import Sink
 from mailarchive.screen.words import format_count, format_size
 from mailarchive.sources.tls import Trust
@@ -109,15 +108,7 @@ def _show(
 
 def _backup(target: Target, shared: Shared) -> ExitCode:
     selection = Selection.of(older_than=AGE)
-    screen = choose(
-        json=shared.json,
-        quiet=shared.quiet,
-        verbose=shared.verbose,
-        color=False if shared.no_color else None,
-        stdout=sys.stdout,
-        stderr=sys.stderr,
-    )
-    with screen:
+    with open_screen(shared) as screen:
         return run_backup(target, selection, screen, Interrupt(), dry_run=False)
 
 

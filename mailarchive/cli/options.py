@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mailarchive.policy import Policy
+    from mailarchive.screen import Screen
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
@@ -71,6 +72,22 @@ def with_shared(command: Callable[..., int]) -> Callable[..., int]:
         return command(*arguments, shared=shared, **options)
 
     return shared_options(wrapper)
+
+
+def open_screen(shared: Shared) -> Screen:
+    """Make the screen that the shared options and the streams ask for."""
+    import sys
+
+    from mailarchive.screen import choose
+
+    return choose(
+        json=shared.json,
+        quiet=shared.quiet,
+        verbose=shared.verbose,
+        color=False if shared.no_color else None,
+        stdout=sys.stdout,
+        stderr=sys.stderr,
+    )
 
 
 def show_traceback(error: BaseException, shared: Shared) -> None:
@@ -152,6 +169,7 @@ class Selection:
     """The parsed selection of a command line, before an account adds its own defaults."""
 
     options: Mapping[str, Any]
+    any_age: bool = False
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> Selection:
@@ -163,6 +181,11 @@ class Selection:
         """Make a selection of a few options; all others are as if they were not given."""
         nothing = {option.name: () if option.multiple else None for option in _parameters(_SELECTION)}
         return cls({**nothing, "date": "received", **options})
+
+    @classmethod
+    def everything(cls) -> Selection:
+        """Select mail of every age, also where the account names one; its mailboxes count."""
+        return replace(cls.of(), any_age=True)
 
     def policy(self, now: datetime, *, older_than: str | None, mailboxes: tuple[str, ...]) -> tuple[Policy, str]:
         """Resolve the selection against the clock.
@@ -178,7 +201,7 @@ class Selection:
         from mailarchive.cli.selection import resolve
 
         merged = dict(self.options)
-        if not any(merged[name] for name in ("older_than", "newer_than", "before", "after")):
+        if not self.any_age and not any(merged[name] for name in ("older_than", "newer_than", "before", "after")):
             merged["older_than"] = older_than
         merged["mailbox"] = tuple(merged["mailbox"] or mailboxes)
         policy, words = resolve(merged, now)

@@ -10,7 +10,18 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mailarchive.errors import ExitCode
-from mailarchive.events import Failed, Finished, Gone, Held, MailboxFinished, Planned, Started, Warned
+from mailarchive.events import (
+    Failed,
+    Finished,
+    Gone,
+    Held,
+    MailboxFinished,
+    Planned,
+    Started,
+    Verified,
+    VerifyFinished,
+    Warned,
+)
 from mailarchive.screen.safe import safe
 from mailarchive.screen.words import (
     WIDE,
@@ -21,6 +32,7 @@ from mailarchive.screen.words import (
     messages,
     plan_lines,
     result_lines,
+    verify_lines,
 )
 
 if TYPE_CHECKING:
@@ -110,6 +122,8 @@ class Plain:
             Warned: self._on_warned,
             MailboxFinished: self._on_mailbox_finished,
             Finished: self._on_finished,
+            Verified: self._on_verified,
+            VerifyFinished: self._on_verify_finished,
         }
 
     def __call__(self, event: Event) -> None:
@@ -224,6 +238,22 @@ class Plain:
                     bar=self._draws_quota,
                 )
             )
+        if event.error:
+            self._complain(event.error, event.hint)
+
+    def _on_verified(self, event: Verified) -> None:
+        if event.flaw is None:
+            return
+        detail = f" ({safe(event.detail, limit=LONG)})" if event.detail else ""
+        text = f"{event.flaw}: {safe(event.location, limit=LONG)}{detail}"
+        self._note(text, "bad" if event.flaw.serious else "warn", urgent=event.flaw.serious)
+
+    def _on_verify_finished(self, event: VerifyFinished) -> None:
+        if event.exit_code is ExitCode.DONE:
+            self._waiting.clear()
+        self._release()
+        if not self._quiet:
+            self._print(verify_lines(event, home=os.environ.get("HOME", "")))
         if event.error:
             self._complain(event.error, event.hint)
 

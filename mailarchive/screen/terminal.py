@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.style import Style
 
-from mailarchive.events import Archived, Fetching, Listing
+from mailarchive.events import Archived, Fetching, Listing, Verifying
 from mailarchive.screen.plain import Plain, columns, is_terminal
 from mailarchive.screen.safe import safe
 from mailarchive.screen.words import cut, encodable, format_count, format_size
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
     from mailarchive.errors import MailarchiveError
-    from mailarchive.events import Event, Failed, Finished, Gone, MailboxFinished, Planned
+    from mailarchive.events import Event, Failed, Finished, Gone, MailboxFinished, Planned, Verified, VerifyFinished
     from mailarchive.screen.plain import Sink
     from mailarchive.screen.words import Line, Role
 
@@ -179,6 +179,7 @@ class Terminal(Plain):
             Listing: self._on_listing,
             Fetching: self._on_fetching,
             Archived: self._on_archived,
+            Verifying: self._on_verifying,
         }
         self._handlers |= more
 
@@ -215,6 +216,19 @@ class Terminal(Plain):
 
     def _on_archived(self, event: Archived) -> None:
         self._bar.advance(1, event.size)
+
+    def _on_verifying(self, event: Verifying) -> None:
+        self._end_bar()
+        if event.count:
+            self._bar.start("reading back", event.count, event.size)
+
+    def _on_verified(self, event: Verified) -> None:
+        super()._on_verified(event)
+        self._bar.advance(1, event.size)
+
+    def _on_verify_finished(self, event: VerifyFinished) -> None:
+        self._end_bar()
+        super()._on_verify_finished(event)
 
     def _on_failed(self, event: Failed) -> None:
         super()._on_failed(event)

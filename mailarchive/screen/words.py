@@ -15,7 +15,7 @@ from mailarchive.events import Tally
 from mailarchive.screen.safe import safe
 
 if TYPE_CHECKING:
-    from mailarchive.events import Finished, Planned, PlannedMailbox, Started
+    from mailarchive.events import Finished, Planned, PlannedMailbox, Started, VerifyFinished
     from mailarchive.model import Quota
 
 Role: TypeAlias = Literal["", "title", "head", "total", "bad", "warn"]
@@ -308,3 +308,15 @@ def _whereabouts(finished: Finished, width: int, home: str) -> list[Line]:
         parts.append(f"undo with: mailarchive undo {run}")
     line = "  " + "   ".join(parts)
     return [Line(line)] if cell_width(line) <= width else [Line("  " + part) for part in parts]
+
+
+def verify_lines(finished: VerifyFinished, *, home: str) -> list[Line]:
+    """Say what a verification found, in a few lines."""
+    share = "" if finished.read == finished.held else f" of {format_count(finished.held)}"
+    line = f"{format_count(finished.read)}{share} messages read back, {format_size(finished.size)}"
+    bad = sum(count for flaw, count in finished.flaws if flaw.serious)
+    kinds = ", ".join(f"{format_count(count)} {flaw}" for flaw, count in finished.flaws)
+    return [
+        Line(safe(tilde(finished.archive, home), limit=1000), "title"),
+        Line(f"  {line}: {kinds or 'all as they were archived'}", "bad" if bad else ""),
+    ]

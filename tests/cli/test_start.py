@@ -29,7 +29,9 @@ HEAVY = (
 )
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["backup", "--help"], ["demo", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["backup", "--help"], ["demo", "--help"], ["verify", "--help"]]
+)
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     """--help and --version answer without servers, databases and colours being imported."""
     script = (

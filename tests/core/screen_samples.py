@@ -19,6 +19,7 @@ from mailarchive.events import (
     Failed,
     Fetching,
     Finished,
+    Flaw,
     Gone,
     Held,
     Listing,
@@ -27,9 +28,12 @@ from mailarchive.events import (
     PlannedMailbox,
     Started,
     Tally,
+    Verified,
+    VerifyFinished,
+    Verifying,
     Warned,
 )
-from mailarchive.model import UID, UIDL, Digest, Quota
+from mailarchive.model import UID, UIDL, Digest, Location, Quota
 
 if TYPE_CHECKING:
     from mailarchive.events import (
@@ -78,7 +82,7 @@ TALLY_JSON = {
     "size": 2048,
 }
 
-EVERY_EVENT: list[tuple[Event, dict[str, Any]]] = [
+RUN_EVENTS: list[tuple[Event, dict[str, Any]]] = [
     (
         STARTED,
         {
@@ -134,6 +138,31 @@ EVERY_EVENT: list[tuple[Event, dict[str, Any]]] = [
             "error": "",
             "hint": "",
             "kept": [["flagged", 1]],
+        },
+    ),
+]
+"""All that a run can say."""
+
+EVERY_EVENT: list[tuple[Event, dict[str, Any]]] = [
+    *RUN_EVENTS,
+    (Verifying("/srv/mail", 3, 4000), {"event": "verifying", "archive": "/srv/mail", "count": 3, "size": 4000}),
+    (
+        Verified(Location("INBOX/1.ab"), 0, Flaw.MISSING, "gone"),
+        {"event": "verified", "location": "INBOX/1.ab", "size": 0, "flaw": "missing", "detail": "gone"},
+    ),
+    (
+        VerifyFinished("/srv/mail", 3, 2, 4000, ((Flaw.DAMAGED, 1),), ExitCode.ARCHIVE, 1.5),
+        {
+            "event": "verify_finished",
+            "archive": "/srv/mail",
+            "held": 3,
+            "read": 2,
+            "size": 4000,
+            "flaws": [["damaged", 1]],
+            "exit_code": 13,
+            "seconds": 1.5,
+            "error": "",
+            "hint": "",
         },
     ),
 ]

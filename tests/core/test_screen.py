@@ -24,12 +24,12 @@ from mailarchive.screen.jsonl import JsonLines
 from mailarchive.screen.plain import Plain
 from mailarchive.screen.terminal import Terminal
 from tests.core.screen_samples import (
-    EVERY_EVENT,
     FAILED_RUN,
     FINISHED,
     PLANNED,
     RESULT,
     RUN,
+    RUN_EVENTS,
     STARTED,
     TALLY,
     Tty,
@@ -112,7 +112,7 @@ def test_plain_result() -> None:
     """Without a terminal there is nothing but the result, as the contract has it."""
     screen, out, err = plain()
     with screen:
-        for event, _ in EVERY_EVENT:
+        for event, _ in RUN_EVENTS:
             if not isinstance(event, Failed | Held | Warned):
                 screen(event)
     assert out.getvalue() == RESULT
@@ -178,7 +178,7 @@ def test_quiet_is_silent_when_all_is_well() -> None:
     """A cron job that worked sends no mail, whatever was warned of on the way."""
     screen, out, err = plain(quiet=True)
     with screen:
-        for event, _ in EVERY_EVENT:
+        for event, _ in RUN_EVENTS:
             if not isinstance(event, Failed):
                 screen(event)
     assert (out.getvalue(), err.getvalue()) == ("", "")

@@ -28,9 +28,9 @@ from mailarchive.screen.jsonl import JsonLines
 from mailarchive.screen.plain import Plain
 from mailarchive.screen.terminal import Terminal
 from tests.core.screen_samples import (
-    EVERY_EVENT,
     EVIL,
     RUN,
+    RUN_EVENTS,
     STARTED,
     TALLY,
     Tty,
@@ -150,6 +150,6 @@ def test_missing_and_closed_streams() -> None:
     closed.close()
     for screen in (Plain(None, None), Plain(closed, closed), JsonLines(None), JsonLines(closed)):
         with screen:
-            for event, _ in EVERY_EVENT:
+            for event, _ in RUN_EVENTS:
                 screen(event)
             screen.error(DiskError("no space left"))

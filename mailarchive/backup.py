@@ -298,6 +298,7 @@ def _mailbox(source: Source, part: MailboxPlan, manifest: Manifest, work: _Work)
                 for sentence in box.doubts[doubted:]:
                     work.warn(sentence, name)
         except MailboxError as error:
+            batch.commit()
             reached = True
             work.warn(error.message, name)
         except AccountError:

@@ -184,6 +184,7 @@ class MemoryIncoming:
             if self._source.cut_after is not None:
                 self._source.cut_after -= 1
                 if self._source.cut_after < 0 and self._source.cut_error is not None:
+                    self._source.cut_after = None
                     raise self._source.cut_error
             with self._source.steps.step("chunk"):
                 yield self._octets[begin : begin + 1000]

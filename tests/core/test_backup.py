@@ -165,6 +165,19 @@ def test_what_came_whole_before_the_line_died_is_kept(source: MemorySource, erro
     assert (finished.total.already, finished.total.archived, len(archive.durable)) == (2, 4, 6)
 
 
+def test_a_mailbox_that_fails_in_the_middle_keeps_what_came_and_stops_no_other(source: MemorySource) -> None:
+    """Two messages of INBOX are archived, the others failed, and Work is backed up."""
+    source.cut_after, source.cut_error = 2, MailboxError("the mailbox is gone")
+    archive, catalogue = MemoryArchive(), MemoryCatalogue()
+    finished, said = run_backup(source, archive, catalogue)
+    rows = dict(finished.mailboxes)
+    assert (rows["INBOX"].archived, rows["INBOX"].failed) == (2, 2)
+    assert rows["Work"].archived == 2
+    assert len(archive.durable) == len(catalogue.rows) == 4
+    assert "the mailbox is gone" in warnings(said)
+    assert finished.exit_code is ExitCode.PARTIAL
+
+
 @pytest.mark.parametrize("where", ["add", "sync"])
 def test_a_disk_that_fails_vouches_for_nothing(source: MemorySource, where: str) -> None:
     """No row, no event for the batch; exit 14; the next run fetches it all."""

@@ -7,74 +7,25 @@ server is changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mailarchive import headers, plan
+from mailarchive.batch import Batch
 from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailarchiveError, MailboxError, UsageError, worst
-from mailarchive.events import (
-    Archived,
-    Failed,
-    Fetching,
-    Finished,
-    Gone,
-    Held,
-    Listing,
-    MailboxFinished,
-    Started,
-    Tally,
-    Warned,
-)
-from mailarchive.model import INBOX, NotFetched, Placement
-from mailarchive.policy import HeaderTests
-from mailarchive.ports import HasAlerts, HasQuota
+from mailarchive.events import Failed, Fetching, Finished, Gone, MailboxFinished, Started, Tally
+from mailarchive.job import Work
+from mailarchive.model import NotFetched
+from mailarchive.ports import HasAlerts
+from mailarchive.survey import quota_of, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from mailarchive.events import Report
-    from mailarchive.model import (
-        UID,
-        UIDL,
-        Known,
-        Mailbox,
-        MailboxStatus,
-        Quota,
-        RemoteMessage,
-        Run,
-        StoredMessage,
-    )
-    from mailarchive.plan import MailboxPlan, Plan
+    from mailarchive.model import Quota, Run
+    from mailarchive.plan import MailboxPlan
     from mailarchive.policy import Policy
-    from mailarchive.ports import Archive, Catalogue, Incoming, Manifest, OpenMailbox, Source, Stop
-
-BATCH_MESSAGES = 500
-BATCH_OCTETS = 32 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class _Work:
-    """What one run carries with it."""
-
-    run: Run
-    archive: Archive
-    catalogue: Catalogue
-    policy: Policy
-    report: Report
-    stop: Stop
-    rows: dict[str, Tally] = field(default_factory=dict)
-    codes: set[ExitCode] = field(default_factory=set)
-    not_reached: int = 0
-    waiting: dict[str, int] = field(default_factory=dict)
-    """Messages to fetch in the mailboxes that have not been begun."""
-
-    def warn(self, message: str, mailbox: str = "", *, serious: bool = True) -> None:
-        if serious:
-            self.codes.add(ExitCode.PARTIAL)
-        self.report(Warned(message, mailbox, serious))
-
-    def count(self, mailbox: str, **more: int) -> None:
-        self.rows[mailbox] = self.rows[mailbox] + Tally(**more)
+    from mailarchive.ports import Archive, Catalogue, Manifest, OpenMailbox, Source, Stop
 
 
 def backup(
@@ -107,7 +58,7 @@ def backup(
         Other errors do not leave: they end the run and stand in the result.
     """
     begun = clock()
-    work = _Work(run, archive, catalogue, policy, report, stop)
+    work = Work(run, archive, catalogue, policy, report, stop)
     report(_started(run, dry_run=dry_run))
     for doubt in archive.doubts:
         work.warn(doubt, serious=False)
@@ -115,8 +66,8 @@ def backup(
     quota: Quota | None = None
     trouble: MailarchiveError | None = None
     try:
-        quota = _quota(source, work)
-        the_plan = _survey(source, work, quota)
+        quota = quota_of(source, work)
+        the_plan = survey(source, work, quota)
         report(the_plan.event())
         if not dry_run:
             manifest = _begin(work)
@@ -151,117 +102,7 @@ def _started(run: Run, *, dry_run: bool) -> Started:
     )
 
 
-def _quota(source: Source, work: _Work) -> Quota | None:
-    """Ask for the quota; without one, a selection that needs it cannot be."""
-    quota = source.quota() if isinstance(source, HasQuota) else None
-    if quota is None and work.policy.keep_under is not None:
-        raise UsageError("this server does not tell its quota, so --keep-under cannot be", hint="use --free SIZE")
-    return quota
-
-
-def _survey(source: Source, work: _Work, quota: Quota | None) -> Plan:
-    """List the chosen mailboxes and make the plan."""
-    if work.policy.imap_search and not source.capabilities.search:
-        raise UsageError("this server cannot search, so --imap-search cannot be")
-    mailboxes, unread = source.mailboxes()
-    for sentence in unread:
-        work.warn(sentence)
-    before = work.catalogue.mailboxes()
-    if not mailboxes and before:
-        work.warn(f"the server lists no mailboxes, and there were {len(before)}; nothing was done")
-        return plan.make([], work.policy)
-    _compare_names(work, mailboxes)
-    # Servers list in any order; people look for INBOX first and for the others by name.
-    chosen = sorted(filter(work.policy.chooses, mailboxes), key=lambda box: (box.name != INBOX, box.name.casefold()))
-    listings = []
-    for number, mailbox in enumerate(chosen):
-        if work.stop() is not None:
-            break
-        work.report(Listing(mailbox.name, number, len(chosen)))
-        try:
-            with source.open(mailbox) as box:
-                listings.append(_list(box, mailbox, work))
-        except MailboxError as error:
-            work.warn(error.message, mailbox.name)
-    return plan.make(listings, work.policy, quota)
-
-
-def _compare_names(work: _Work, mailboxes: list[Mailbox]) -> None:
-    """Refuse a mailbox that the user typed and the server does not have; one from the configuration is a warning."""
-    names = [mailbox.name for mailbox in mailboxes]
-    for pattern in work.policy.missing(names):
-        close = plan.nearest(pattern, names)
-        hint = f"did you mean {close!r}?" if close else ""
-        if work.policy.demand_mailboxes:
-            raise UsageError(f"no mailbox {pattern!r} on the server", hint=hint)
-        work.warn(f"no mailbox {pattern!r} on the server; {hint or 'it is left out'}")
-
-
-def _list(box: OpenMailbox, mailbox: Mailbox, work: _Work) -> plan.Listed:
-    """List one mailbox, judge each message, and part what is archived from what is not."""
-    messages = _chosen(box, mailbox, work)
-    for sentence in box.doubts:
-        work.warn(sentence, mailbox.name)
-    _compare(mailbox, box.status, work)
-    known = _known(mailbox, box.status, work)
-    already, fetch, lost = [], [], 0
-    for message in messages:
-        row = known.get(message.uid)
-        if row is None or not row.is_same(message):
-            fetch.append(message)
-        elif work.archive.holds(row.location):
-            already.append(message)
-        else:
-            lost += 1
-            fetch.append(message)
-    if lost:
-        what = "are no longer whole in the archive and are fetched again"
-        work.warn(f"{lost} archived messages {what}", mailbox.name, serious=False)
-    return plan.Listed(mailbox, box.status, tuple(fetch), tuple(already))
-
-
-def _known(mailbox: Mailbox, status: MailboxStatus, work: _Work) -> Mapping[UID | UIDL, Known]:
-    """Say what is archived of a mailbox; nothing is known where a UID means nothing in the next session."""
-    if status.uidvalidity is not None and status.uids_stick:
-        return work.catalogue.placements(mailbox.name, status.uidvalidity)
-    why = "keeps no UIDs" if status.uidvalidity is not None else "gives no UIDVALIDITY"
-    work.warn(
-        f"the server {why} here: everything is fetched each time, and compared by content", mailbox.name, serious=False
-    )
-    return {}
-
-
-def _chosen(box: OpenMailbox, mailbox: Mailbox, work: _Work) -> list[RemoteMessage]:
-    policy = work.policy
-    messages = box.listing(policy.criteria())
-    if not policy.needs_headers:
-        return [message for message in messages if policy.selects(message)]
-    # Headers cost a transfer: ask only for those of messages that everything else speaks for.
-    loose = replace(policy, headers=HeaderTests())
-    candidates = [message for message in messages if loose.selects(message)]
-    envelopes = {uid: headers.envelope(head) for uid, head in box.headers(candidates)}
-    if lacking := len(candidates) - len(envelopes):
-        work.warn(f"the headers of {lacking} messages did not come; the next run looks at them again", mailbox.name)
-    return [message for message in candidates if policy.selects(message, envelopes.get(message.uid))]
-
-
-def _compare(mailbox: Mailbox, status: MailboxStatus, work: _Work) -> None:
-    """Tell what has changed in a way that a human should know."""
-    before = work.catalogue.last_seen(mailbox.name)
-    if before is None:
-        return
-    if before.uidvalidity != status.uidvalidity:
-        work.warn(
-            "the server has numbered this mailbox anew (UIDVALIDITY); its messages are compared by content, and no"
-            " second copies are made",
-            mailbox.name,
-            serious=False,
-        )
-    if before.exists and not status.exists:
-        work.warn(f"is empty now and held {before.exists} messages; the archive stays", mailbox.name, serious=False)
-
-
-def _begin(work: _Work) -> Manifest:
+def _begin(work: Work) -> Manifest:
     run = work.run
     manifest = work.archive.manifest(run.id)
     manifest.write(
@@ -280,14 +121,14 @@ def _begin(work: _Work) -> Manifest:
     return manifest
 
 
-def _mailbox(source: Source, part: MailboxPlan, manifest: Manifest, work: _Work) -> None:
+def _mailbox(source: Source, part: MailboxPlan, manifest: Manifest, work: Work) -> None:
     """Fetch what the plan holds for one mailbox."""
     name = part.mailbox.name
     work.rows[name] = part.tally
     del work.waiting[name]
     if part.fetch:
         work.report(Fetching(name, len(part.fetch), part.size))
-        batch = _Batch(part, manifest, work)
+        batch = Batch(part, manifest, work)
         reached = False
         try:
             with source.open(part.mailbox) as box:
@@ -310,7 +151,7 @@ def _mailbox(source: Source, part: MailboxPlan, manifest: Manifest, work: _Work)
     work.report(MailboxFinished(name, work.rows[name]))
 
 
-def _fetch(box: OpenMailbox, part: MailboxPlan, batch: _Batch, work: _Work) -> bool:
+def _fetch(box: OpenMailbox, part: MailboxPlan, batch: Batch, work: Work) -> bool:
     """Take what comes; False if the user stopped the run before the end."""
     name = part.mailbox.name
     gone = 0
@@ -334,7 +175,7 @@ def _fetch(box: OpenMailbox, part: MailboxPlan, batch: _Batch, work: _Work) -> b
     return not stopped
 
 
-def _balance(name: str, work: _Work, *, reached: bool) -> None:
+def _balance(name: str, work: Work, *, reached: bool) -> None:
     """Account for what the plan held and what never came.
 
     In a run that was cut short it was not reached, and the next run goes on there; otherwise it failed.
@@ -349,107 +190,7 @@ def _balance(name: str, work: _Work, *, reached: bool) -> None:
         work.not_reached += left
 
 
-class _Batch:
-    """Messages of one mailbox that become durable together."""
-
-    def __init__(self, part: MailboxPlan, manifest: Manifest, work: _Work) -> None:
-        self._mailbox = part.mailbox
-        self._status = part.status
-        self._manifest = manifest
-        self._work = work
-        self._placements: list[tuple[Placement, StoredMessage]] = []
-        self._octets = 0
-        self._introduced = False
-
-    def add(self, incoming: Incoming) -> None:
-        """Take one message, and make the batch durable if it is full."""
-        work = self._work
-        try:
-            stored = work.archive.add(self._mailbox, incoming)
-        except ArchiveError:
-            self._drop()
-            raise
-        self._placements.append((self._placement(incoming.message, stored), replace(stored, head=b"")))
-        self._octets += stored.size
-        if stored.damaged:
-            work.warn(
-                f"the archived copy of UID {incoming.message.uid} did not match and was set aside", self._mailbox.name
-            )
-        if len(self._placements) >= BATCH_MESSAGES or self._octets >= BATCH_OCTETS:
-            self.commit()
-
-    def commit(self) -> None:
-        """Make bytes durable first, then the manifest, then the rows that vouch for them; then it counts."""
-        if not self._placements:
-            return
-        try:
-            self._work.archive.sync()
-            self._write_manifest()
-        except ArchiveError:
-            self._drop()
-            raise
-        self._work.catalogue.record(self._work.run.id, [placement for placement, _ in self._placements])
-        done, self._placements, self._octets = self._placements, [], 0
-        for placement, stored in done:
-            self._tell(placement, stored)
-
-    def _drop(self) -> None:
-        self._placements.clear()
-        self._work.archive.discard()
-
-    def _placement(self, message: RemoteMessage, stored: StoredMessage) -> Placement:
-        return Placement(
-            mailbox=self._mailbox.name,
-            uidvalidity=self._status.uidvalidity,
-            uid=message.uid,
-            digest=stored.digest,
-            size=stored.size,
-            location=stored.location,
-            internal_date=message.internal_date,
-            flags=message.flags,
-            size_announced=message.size,
-            ident=headers.ident(stored.head),
-            hold=headers.hold(stored.head, stored.size),
-        )
-
-    def _write_manifest(self) -> None:
-        mailbox, status = self._mailbox, self._status
-        if not self._introduced:
-            self._introduced = True
-            self._manifest.write(
-                type="mailbox",
-                name=mailbox.name,
-                folder=self._work.archive.folder(mailbox),
-                delimiter=mailbox.delimiter,
-                uidvalidity=status.uidvalidity,
-                special_use=mailbox.special_use,
-            )
-        for placement, stored in self._placements:
-            self._manifest.write(
-                type="archived",
-                mailbox=mailbox.name,
-                uidvalidity=status.uidvalidity,
-                uid=placement.uid,
-                digest=placement.digest,
-                size=placement.size,
-                internal_date=placement.internal_date,
-                flags=placement.flags,
-                location=placement.location,
-                already=True if stored.already else None,
-                hold=placement.hold or None,
-            )
-        self._manifest.sync()
-
-    def _tell(self, placement: Placement, stored: StoredMessage) -> None:
-        work, name = self._work, self._mailbox.name
-        work.count(name, archived=1, size=0 if stored.already else stored.size)
-        work.report(Archived(name, placement.uid, placement.digest, placement.size, stored.already))
-        if placement.hold:
-            work.codes.add(ExitCode.PARTIAL)
-            work.report(Held(name, placement.uid, placement.hold))
-
-
-def _finished(work: _Work, trouble: MailarchiveError | None, quota: Quota | None, seconds: float) -> Finished:
+def _finished(work: Work, trouble: MailarchiveError | None, quota: Quota | None, seconds: float) -> Finished:
     total = sum(work.rows.values(), Tally())
     codes = set(work.codes)
     if not all(row.adds_up(deleting=False) for row in work.rows.values()):
@@ -480,7 +221,7 @@ def _finished(work: _Work, trouble: MailarchiveError | None, quota: Quota | None
     )
 
 
-def _end(work: _Work, manifest: Manifest, finished: Finished) -> Finished:
+def _end(work: Work, manifest: Manifest, finished: Finished) -> Finished:
     """Close the manifest and the run; a disk that fails even here is told, and costs no message."""
     total = finished.total
     counts = {"selected": total.selected, "already": total.already, "archived": total.archived, "failed": total.failed}

@@ -8,11 +8,11 @@ removed. One found damaged is set aside, and the fresh octets take its name.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mailarchive.archives import durable
+from mailarchive.archives.box import NAME, Box
 from mailarchive.archives.manifest import RunManifest
 from mailarchive.archives.marker import META
 from mailarchive.errors import ArchiveError, MissingError
@@ -21,7 +21,7 @@ from mailarchive.model import ANSWERED, DRAFT, FLAGGED, FORWARDED, SEEN, Digest,
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mailarchive.archives.durable import Batch, Directory, Draft
+    from mailarchive.archives.durable import Directory, Draft
     from mailarchive.archives.names import Names
     from mailarchive.model import Mailbox, RemoteMessage
     from mailarchive.ports import Incoming
@@ -32,71 +32,6 @@ SUBFOLDERS = ("cur", "new", "tmp")
 _OPEN_BOXES = 4
 
 _FLAG_LETTERS = {DRAFT: "D", FLAGGED: "F", FORWARDED: "P", ANSWERED: "R", SEEN: "S"}
-_NAME: Final = re.compile(r"(\d{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=\d{1,12})(?:[:;!]2,[^/]*)?")
-
-
-class _Box:
-    """The folder of one mailbox, open: what it holds by digest, and the batch that is being written."""
-
-    def __init__(self, folder: str, leaf: Directory) -> None:
-        self.folder = folder
-        self._leaf = leaf
-        self._open: dict[str, Directory] = {}
-        self.batch: Batch | None = None
-        self.pending: dict[str, tuple[Digest, str]] = {}
-        self.files: dict[str, tuple[str, str]] = {}
-        self.look()
-
-    def look(self) -> None:
-        """Read the names that are there now; a mail program may have changed the part behind the separator."""
-        self.files.clear()
-        present = set(self._leaf.folders())
-        for sub in ("new", "cur"):
-            if sub in present:
-                for name in self.sub(sub).names():
-                    if found := _NAME.fullmatch(name):
-                        self.files[found.group(2)] = (sub, name)
-
-    def digest_of(self, hexes: str) -> Digest | None:
-        """Read a file back and hash it; None if it has gone since."""
-        for _ in range(2):
-            if hexes not in self.files:
-                break
-            sub, name = self.files[hexes]
-            try:
-                return _digest_of(self.sub(sub), name)
-            except MissingError:
-                self.look()
-        return None
-
-    def sub(self, name: str, *, create: bool = False) -> Directory:
-        if name not in self._open:
-            self._open[name] = self._leaf.child(name, create=create)
-        return self._open[name]
-
-    def sync(self) -> bool:
-        """Make the folders of the Maildir durable."""
-        return self._leaf.sync()
-
-    def find(self, unique: str) -> tuple[Directory, str] | None:
-        """Find a file by the first part of its name, whatever a mail program has made of the rest."""
-        parts = _NAME.fullmatch(unique)
-        found = self.files.get(parts.group(2)) if parts else None
-        if found is None or not found[1].startswith(unique):
-            return None
-        return self.sub(found[0]), found[1]
-
-    def committed(self) -> None:
-        for hexes, (_, name) in self.pending.items():
-            self.files[hexes] = ("cur", name)
-        self.pending.clear()
-
-    def close(self) -> None:
-        if self.batch is not None:
-            self.batch.abandon()
-        for directory in self._open.values():
-            directory.close()
-        self._leaf.close()
 
 
 class MaildirArchive:
@@ -128,8 +63,8 @@ class MaildirArchive:
         self._run = run
         self._separator = separator
         self._count = 0
-        self._boxes: OrderedDict[str, _Box] = OrderedDict()
-        self._writing: _Box | None = None
+        self._boxes: OrderedDict[str, Box] = OrderedDict()
+        self._writing: Box | None = None
 
     def folder(self, mailbox: Mailbox) -> str:
         """Give the folder of a mailbox relative to the archive, with `/` between its parts."""
@@ -182,7 +117,7 @@ class MaildirArchive:
 
     def hint(self, location: Location) -> str:
         """Give what a location itself tells of the digest."""
-        parts = _NAME.fullmatch(location.rpartition("/")[2])
+        parts = NAME.fullmatch(location.rpartition("/")[2])
         return f"sha256:{parts.group(2) if parts else ''}"
 
     def scan(self) -> Iterator[tuple[tuple[str, ...], Location]]:
@@ -191,7 +126,7 @@ class MaildirArchive:
             box = self._box("/".join(parts))
             if box is not None:
                 for _, name in sorted(box.files.values()):
-                    unique = _NAME.fullmatch(name)
+                    unique = NAME.fullmatch(name)
                     assert unique is not None
                     yield parts, Location(f"{box.folder}/{unique.group(1)}")
 
@@ -223,7 +158,7 @@ class MaildirArchive:
         self._writing = None
         self._root.close()
 
-    def _settle(self, box: _Box, draft: Draft, message: RemoteMessage, stored: StoredMessage) -> StoredMessage:
+    def _settle(self, box: Box, draft: Draft, message: RemoteMessage, stored: StoredMessage) -> StoredMessage:
         """Decide between a new file, a copy that is there, and a damaged copy to be set aside."""
         assert box.batch is not None
         digits = stored.digest.removeprefix("sha256:")
@@ -249,16 +184,16 @@ class MaildirArchive:
             return self._stored(box, stored, name, damaged=found is not None)
         raise ArchiveError(f"{box.folder}: two messages have the same digest and differ")
 
-    def _keep(self, box: _Box, draft: Draft, name: str, message: RemoteMessage, stored: StoredMessage) -> None:
+    def _keep(self, box: Box, draft: Draft, name: str, message: RemoteMessage, stored: StoredMessage) -> None:
         assert box.batch is not None
         when = message.internal_date
         mtime = when if when is not None and when.timestamp() >= 0 else None
         box.batch.keep(draft, name, mtime, self._twin(box, name, stored))
-        found = _NAME.fullmatch(name)
+        found = NAME.fullmatch(name)
         assert found is not None
         box.pending[found.group(2)] = (stored.digest, name)
 
-    def _twin(self, box: _Box, name: str, stored: StoredMessage) -> durable.Twin | None:
+    def _twin(self, box: Box, name: str, stored: StoredMessage) -> durable.Twin | None:
         """Find an equal file with the same date in another mailbox, and read it back before it is relied on."""
         location = self.elsewhere(stored.digest)
         if location is None:
@@ -274,7 +209,7 @@ class MaildirArchive:
         # The box may be closed before the commit, so the twin has a descriptor of its own.
         return durable.Twin(other.sub(sub).again(), current)
 
-    def _set_aside(self, box: _Box, hexes: str) -> None:
+    def _set_aside(self, box: Box, hexes: str) -> None:
         sub, name = box.files.pop(hexes)
         meta = self._root.child(META)
         damaged = meta.child("damaged", create=True)
@@ -292,14 +227,14 @@ class MaildirArchive:
         return f"{epoch}.{hexes}{SUFFIX},S={size}{self._separator}2,{letters}"
 
     def _stored(
-        self, box: _Box, stored: StoredMessage, name: str, *, already: bool = False, damaged: bool = False
+        self, box: Box, stored: StoredMessage, name: str, *, already: bool = False, damaged: bool = False
     ) -> StoredMessage:
-        found = _NAME.fullmatch(name)
+        found = NAME.fullmatch(name)
         assert found is not None
         location = Location(f"{box.folder}/{found.group(1)}")
         return StoredMessage(stored.digest, stored.size, location, already=already, head=stored.head, damaged=damaged)
 
-    def _box_for_writing(self, mailbox: Mailbox) -> _Box:
+    def _box_for_writing(self, mailbox: Mailbox) -> Box:
         folder = self.folder(mailbox)
         if self._writing is not None and self._writing.folder == folder:
             return self._writing
@@ -308,7 +243,7 @@ class MaildirArchive:
         stale = self._boxes.pop(folder, None)
         if stale is not None:
             stale.close()
-        box = _Box(folder, self._make(folder))
+        box = Box(folder, self._make(folder))
         cur, tmp = box.sub("cur", create=True), box.sub("tmp", create=True)
         box.sub("new", create=True)
         self._doubt(names_durable=box.sync())
@@ -340,7 +275,7 @@ class MaildirArchive:
         box = self._box(folder)
         return box.find(unique) if box is not None else None
 
-    def _box(self, folder: str) -> _Box | None:
+    def _box(self, folder: str) -> Box | None:
         """Open the folder of a mailbox for reading; None if it is not there."""
         box = self._boxes.get(folder)
         if box is not None:
@@ -355,11 +290,11 @@ class MaildirArchive:
             below = directory.child(part)
             directory.close()
             directory = below
-        box = _Box(folder, directory)
+        box = Box(folder, directory)
         self._remember(folder, box)
         return box
 
-    def _remember(self, folder: str, box: _Box) -> None:
+    def _remember(self, folder: str, box: Box) -> None:
         self._boxes[folder] = box
         for old in list(self._boxes):
             if len(self._boxes) <= _OPEN_BOXES:
@@ -403,13 +338,6 @@ def _pour(incoming: Incoming, draft: Draft) -> tuple[Digest, int, bytes]:
             head += bytes(chunk[: HEAD - size])
         size += len(chunk)
     return Digest(f"sha256:{digest.hexdigest()}"), size, head
-
-
-def _digest_of(directory: Directory, name: str) -> Digest:
-    digest = hashlib.sha256()
-    for piece in directory.read(name, cold=True):
-        digest.update(piece)
-    return Digest(f"sha256:{digest.hexdigest()}")
 
 
 def _sweep(leaf: Directory) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailarchive import backup as job
+from mailarchive import batch
 from mailarchive.errors import (
     ArchiveError,
     DiskError,
@@ -119,10 +119,10 @@ def test_the_manifest_says_what_happened(source: MemorySource) -> None:
 def test_batches_are_bounded(source: MemorySource, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch of so many messages, or of so many octets, is made durable before the next one is taken."""
     archive, catalogue = MemoryArchive(), MemoryCatalogue()
-    monkeypatch.setattr(job, "BATCH_MESSAGES", 3)
+    monkeypatch.setattr(batch, "BATCH_MESSAGES", 3)
     run_backup(source, archive, catalogue)
     assert archive.steps.log.count("manifest sync") == 1 + 2 + 1 + 1
-    monkeypatch.setattr(job, "BATCH_OCTETS", 1)
+    monkeypatch.setattr(batch, "BATCH_OCTETS", 1)
     archive = MemoryArchive()
     run_backup(source, archive, MemoryCatalogue())
     assert archive.steps.log.count("manifest sync") == 1 + 6 + 1

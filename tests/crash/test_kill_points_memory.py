@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailarchive import backup as job
+from mailarchive import batch
 from mailarchive.errors import ExitCode
 from tests.jobs import old, run_backup, young
 from tests.memory import MemoryArchive, MemoryCatalogue, MemorySource, Steps, Stopped
@@ -42,7 +42,7 @@ def uninterrupted() -> tuple[MemoryArchive, MemoryCatalogue, int]:
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_a_backup_killed_at_any_step_converges(before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the next run the archive is the same as ever, no copy twice; the run after it fetches nothing."""
-    monkeypatch.setattr(job, "BATCH_MESSAGES", 2)
+    monkeypatch.setattr(batch, "BATCH_MESSAGES", 2)
     whole, rows, count = uninterrupted()
     assert count > 20
     for stop_at in range(count):

@@ -1,0 +1,95 @@
+"""The folder of one mailbox: what it holds by digest, and the batch that is being written to it.
+
+The law of this room: a file is known by the first part of its name, which is made of its digest; a mail program may
+change the rest at any time, so a name that is gone is looked for once more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Final
+
+from mailarchive.errors import MissingError
+from mailarchive.model import Digest
+
+if TYPE_CHECKING:
+    from mailarchive.archives.durable import Batch, Directory
+
+NAME: Final = re.compile(r"(\d{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=\d{1,12})(?:[:;!]2,[^/]*)?")
+"""The first part of a name, its digits of the digest, and what mail programs may change."""
+
+
+class Box:
+    """The folder of one mailbox, open: what it holds by digest, and the batch that is being written."""
+
+    def __init__(self, folder: str, leaf: Directory) -> None:
+        self.folder = folder
+        self._leaf = leaf
+        self._open: dict[str, Directory] = {}
+        self.batch: Batch | None = None
+        self.pending: dict[str, tuple[Digest, str]] = {}
+        self.files: dict[str, tuple[str, str]] = {}
+        self.look()
+
+    def look(self) -> None:
+        """Read the names that are there now; a mail program may have changed the part behind the separator."""
+        self.files.clear()
+        present = set(self._leaf.folders())
+        for sub in ("new", "cur"):
+            if sub in present:
+                for name in self.sub(sub).names():
+                    if found := NAME.fullmatch(name):
+                        self.files[found.group(2)] = (sub, name)
+
+    def digest_of(self, hexes: str) -> Digest | None:
+        """Read a file back and hash it; None if it has gone since."""
+        for _ in range(2):
+            if hexes not in self.files:
+                break
+            sub, name = self.files[hexes]
+            try:
+                return digest_of_file(self.sub(sub), name)
+            except MissingError:
+                self.look()
+        return None
+
+    def sub(self, name: str, *, create: bool = False) -> Directory:
+        """Open one of the three folders of the Maildir, once."""
+        if name not in self._open:
+            self._open[name] = self._leaf.child(name, create=create)
+        return self._open[name]
+
+    def sync(self) -> bool:
+        """Make the folders of the Maildir durable."""
+        return self._leaf.sync()
+
+    def find(self, unique: str) -> tuple[Directory, str] | None:
+        """Find a file by the first part of its name, whatever a mail program has made of the rest."""
+        parts = NAME.fullmatch(unique)
+        found = self.files.get(parts.group(2)) if parts else None
+        if found is None or not found[1].startswith(unique):
+            return None
+        return self.sub(found[0]), found[1]
+
+    def committed(self) -> None:
+        """Take note that the batch has its names now."""
+        for hexes, (_, name) in self.pending.items():
+            self.files[hexes] = ("cur", name)
+        self.pending.clear()
+
+    def close(self) -> None:
+        """Drop what was not committed and let everything go."""
+        if self.batch is not None:
+            self.batch.abandon()
+        for directory in self._open.values():
+            directory.close()
+        self._leaf.close()
+
+
+def digest_of_file(directory: Directory, name: str) -> Digest:
+    """Read a file from the device and hash it."""
+    digest = hashlib.sha256()
+    for piece in directory.read(name, cold=True):
+        digest.update(piece)
+    return Digest(f"sha256:{digest.hexdigest()}")

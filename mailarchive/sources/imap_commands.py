@@ -42,7 +42,7 @@ READING: Final = frozenset(
 _PLAIN_BODY = re.compile(rb"BODY\[|RFC822(?!\.SIZE)|RFC822\.(TEXT|HEADER)", re.IGNORECASE)
 _TAGGED = re.compile(rb"(M\d+) (OK|NO|BAD)\b ?(.*?)\r?\n\Z", re.IGNORECASE | re.DOTALL)
 _TEXT = re.compile(rb"\* (?:OK|NO|BAD|PREAUTH)\b", re.IGNORECASE)
-_LITERAL_AT_END = re.compile(rb"\{(\d{1,9})\+?\}\r?\n\Z")
+_LITERAL_AT_END = re.compile(rb"\{(\d{1,20})\+?\}\r?\n\Z")
 _LATER = re.compile(
     r"\[(?:THROTTLED|LIMIT|UNAVAILABLE|INUSE)\]|Suggested Backoff Time|throttled|Too many simultaneous"
     r"|Maximum number of connections|session expired",
@@ -167,10 +167,11 @@ class Commands:
             return
         before = self.wire.received
         while found := _LITERAL_AT_END.search(self.lexer.line):
-            for _ in self.wire.pieces(int(found.group(1))):
-                pass
-            if self.wire.received - before > OCTETS:
+            size = int(found.group(1))
+            if self.wire.received - before + size > OCTETS:
                 raise ProtocolError(f"{self.wire.peer} answers without end")
+            for _ in self.wire.pieces(size):
+                pass
             self.lexer.next()
 
     def _check(self, command: bytes, arguments: bytes) -> None:
@@ -198,6 +199,11 @@ class Commands:
                 self.alerts.append(self.wire.words(text[7:].strip()))
             return True
         return False
+
+    def odd(self, sentence: str) -> None:
+        """Note once why what was read is not to be trusted."""
+        if len(self.oddities) < ALERTS and sentence not in self.oddities:
+            self.oddities.append(sentence)
 
     def drain(self) -> None:
         """Read the answers that are still on their way and drop them; a refusal among them says nothing new."""

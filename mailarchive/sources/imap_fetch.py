@@ -55,7 +55,9 @@ class Body:
 
     def chunks(self) -> Iterator[memoryview]:
         """Give the octets, and read the answer to its end behind them."""
-        self._commands.bodies += self._literal.size
+        # No budget counts a body that was asked for; one that came before, or is too large, is a waste like any other.
+        if not self.too_large and self.uid not in self._arrived:
+            self._commands.bodies += self._literal.size
         yield from self._wire.pieces(self._literal.size)
         self.finish()
 
@@ -65,6 +67,11 @@ class Body:
             self.drained = True
             for _ in self._rest:
                 raise ProtocolError(f"{self._wire.peer} sent two bodies in one answer")
+
+    @property
+    def size(self) -> int:
+        """Its octets, as the literal announces them."""
+        return self._literal.size
 
     @property
     def too_large(self) -> bool:
@@ -153,6 +160,7 @@ class _Fetching:
             yield from self._explained(uids)
             return
         if len(uids) == 1:
+            self.arrived.add(uids[0])
             yield NotFetched(UID(uids[0]), f"the server does not give it: {reason}")
             return
         middle = len(uids) // 2
@@ -176,8 +184,11 @@ class _Fetching:
                     if items is not None and items.uid is not None:
                         still.add(items.uid)
             except Refused as refused:
+                if refused.patience:
+                    raise refused.error(self._commands.wire.peer, "the server refuses") from None
                 still.update(uids)
                 why = f"the server gives no text for it, and does not say whether it is there: {refused.said}"
+        self.arrived.update(uids)
         for uid in uids:
             if uid in still:
                 yield NotFetched(UID(uid), why)
@@ -190,10 +201,11 @@ class _Fetching:
         for line in commands.answers():
             found = _common(commands, line) or _careful(commands, line)
             if isinstance(found, Body):
+                found.expect(self.wanted, self.arrived)
                 if found.too_large or found.uid in self.arrived:
                     found = self._declined(found)
                 else:
-                    yield found.expect(self.wanted, self.arrived)
+                    yield found
                     if not found.drained:
                         raise AssertionError("a body was not read to its end")
                     self.arrived.add(int(found.message.uid))
@@ -204,11 +216,13 @@ class _Fetching:
 
     def _declined(self, body: Body) -> NotFetched | None:
         """Read a body to its end without keeping it; gives what is to be told of it."""
+        if body.too_large and body.uid is not None and body.uid not in self.arrived:
+            self._commands.bodies += body.size
         for _ in body.chunks():
             pass
         if body.too_large and body.uid is not None:
             return NotFetched(body.uid, "it is larger than 1 GiB")
-        self._commands.oddities.append(f"the server sent UID {body.uid} twice")
+        self._commands.odd("the server sent a message twice")
         return None
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DEPTH = 32
 SMALL = 64 * 1024
 """Octets of the largest literal that is read into memory."""
+DRAIN = 64 * 1024 * 1024
+"""Octets of the largest literal of which the beginning is kept and the rest dropped."""
 RESPONSE = 4 * 1024 * 1024
 """Octets of one response that are kept in memory, all its lines and literals together."""
 
@@ -128,6 +130,8 @@ class Lexer:
         """Give the first `SMALL` octets of a string, and drop the rest of it piece by piece."""
         if not isinstance(value, Literal) or value.size <= SMALL:
             return self.string(value)
+        if value.size > DRAIN:
+            raise OversizedError(f"{self.wire.peer} sent a literal of {value.size} octets where a short one belongs")
         head = self.wire.read(SMALL)
         for _ in self.wire.pieces(value.size - SMALL):
             pass

@@ -7,9 +7,10 @@ host than this one without it), a refused sign-in is never tried again, and no s
 
 from __future__ import annotations
 
+import ast
 import imaplib
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -236,8 +237,7 @@ def _refusal(wire: Wire, client: _Client, text: str, user: str) -> AccountError:
         return LaterError(f"{wire.peer} does not let us in now: {bye}")
     if re.search(r"unexpected (response|tagged)|command: \w+ => ", text) and "socket error" not in text:
         return ProtocolError(f"{wire.peer} sent something before sign-in that cannot be read")
-    found = re.fullmatch(r"b(['\"])(.*)\1", text, re.DOTALL)
-    said = wire.words(found.group(2) if found else text).strip()
+    said = wire.words(_unquoted(text)).strip()
     if _PRIVACY.search(said):
         return UnreachableError(f"{wire.peer} wants TLS before sign-in", hint="use imaps:// or imap://")
     if _LATER.search(said):
@@ -246,3 +246,13 @@ def _refusal(wire: Wire, client: _Client, text: str, user: str) -> AccountError:
         f'{wire.peer.rpartition(":")[0]} refused the sign-in of {user} ("{said}")',
         hint="many providers want an app password here, and IMAP switched on in their web settings",
     )
+
+
+def _unquoted(text: str) -> bytes | str:
+    """Undo the form in which imaplib shows bytes, so that a secret in it is found as the server sent it."""
+    if re.match(r"b['\"]", text):
+        with suppress(ValueError, SyntaxError):
+            octets = ast.literal_eval(text)
+            if isinstance(octets, bytes):
+                return octets
+    return text

@@ -63,7 +63,7 @@ class Wire:
     def words(self, octets: bytes | str) -> str:
         """Give what the server said as text for people; secrets are taken out, it is foreign all the same."""
         text = octets if isinstance(octets, str) else octets.decode("utf-8", "replace")
-        return self._scrubber.scrub(text[:WORDS])
+        return self._scrubber.scrub(text)[:WORDS]
 
     def send(self, data: bytes) -> None:
         """Send everything."""

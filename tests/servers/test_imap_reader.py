@@ -15,7 +15,7 @@ from mailarchive.sources.imap_commands import READING, Commands, Refused
 from tests.servers.scripted import Scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 DATE = b"01-Mar-2014 10:00:00 +0100"
 WHEN = datetime(2014, 3, 1, 9, tzinfo=UTC)
@@ -178,7 +178,7 @@ def test_a_body_that_comes_twice_is_taken_once_and_doubted() -> None:
             assert b"".join(bytes(chunk) for chunk in arrival.chunks()) == b"hello"
             uids.append(int(arrival.message.uid))
     assert uids == [7, 8]
-    assert commands.oddities == ["the server sent UID 7 twice"]
+    assert commands.oddities == ["the server sent a message twice"]
 
 
 def test_a_message_over_the_cap_is_told_and_the_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,6 +237,45 @@ def test_the_password_is_taken_out_of_every_word_of_the_server() -> None:
     shown = str(error.value) + error.value.said + "".join(commands.alerts)
     assert secret not in shown
     assert coded.decode() not in shown
+
+
+def test_a_header_literal_without_end_is_refused_before_it_is_read() -> None:
+    """A size of twenty digits where a short header belongs."""
+    answer = b"* 1 FETCH (UID 7 BODY[HEADER.FIELDS (SUBJECT)]<0> {99999999999999999999}\r\nx"
+    with Scripted([("UID FETCH", answer)]) as server, pytest.raises(ProtocolError, match="literal"):
+        list(imap_items.headers(Commands(server.session), [7]))
+
+
+def test_bodies_that_come_again_and_again_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Duplicates count against the budget of the answer, and are noted once."""
+    monkeypatch.setattr("mailarchive.sources.imap_commands.OCTETS", 1_000_000)
+    with Scripted([("UID FETCH", body(7) * 20_000 + OK)]) as server:
+        commands = Commands(server.session)
+        with pytest.raises(ProtocolError, match="without end"):
+            consume(imap_fetch.bodies(commands, listed(7, 8)))
+    assert commands.oddities == ["the server sent a message twice"]
+
+
+def consume(arrivals: Iterator[imap_fetch.Body | NotFetched]) -> None:
+    """Read every body to its end."""
+    for arrival in arrivals:
+        if not isinstance(arrival, NotFetched):
+            list(arrival.chunks())
+
+
+def test_patience_is_heard_in_the_question_after_a_missing_body() -> None:
+    """THROTTLED where the program asks whether a message is still there: later, not failed."""
+    script = [(r"UID FETCH 7 \(UID FLAGS", OK), (r"UID FETCH 7 \(UID\)", b"TAG NO [THROTTLED] slow\r\n")]
+    with Scripted(script) as server, pytest.raises(LaterError, match="slow"):
+        fetched(server, listed(7))
+
+
+def test_a_secret_at_the_cut_of_a_long_sentence_does_not_begin_to_show() -> None:
+    """Secrets are taken out before a sentence is shortened."""
+    with Scripted([]) as server:
+        wire = server.session.wire
+        wire.keep_secret("canary-secret")
+        assert "canary" not in wire.words(b"x" * 990 + b" canary-secret")
 
 
 def test_a_line_that_dies_within_a_literal_gives_no_message() -> None:

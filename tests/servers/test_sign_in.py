@@ -155,6 +155,18 @@ def test_a_server_that_repeats_the_password_does_not_get_it_shown(echo: bytes) -
     assert echo.decode() not in shown
 
 
+def test_a_quoted_password_is_masked_on_a_server_with_login_only() -> None:
+    """LOGIN with quotes and backslashes, repeated by the server as it came."""
+    password = 'pa"ss\\word'
+    only = b"* CAPABILITY IMAP4rev1\r\nTAG OK done\r\n"
+    echo = password.replace("\\", "\\\\").replace('"', '\\"').encode()
+    error, heard = attempt(GREETING, only, only, b'TAG NO bad LOGIN "me" "' + echo + b'"\r\n', password=password)
+    assert isinstance(error, SignInError)
+    assert b"LOGIN" in heard[-1]
+    assert "***" in error.message
+    assert "ss" not in error.message.partition("bad LOGIN")[2]
+
+
 STARTTLS = b"* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED\r\nTAG OK done\r\n"
 
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
@@ -43,11 +44,12 @@ class SqliteCatalogue:
         path: The file. It is made if it is missing and `readonly` is not set.
         archive_id: The archive it must belong to.
         network: Whether it lies on a network filesystem, where a WAL cannot be shared.
+        shown: What errors call it; a copy is called by its original.
     """
 
-    def __init__(self, path: Path, archive_id: str, *, network: bool = False) -> None:
+    def __init__(self, path: Path, archive_id: str, *, network: bool = False, shown: Path | None = None) -> None:
         self.set_aside: Path | None = None
-        self._path = path
+        self._path = shown or path
         self._id = archive_id
         with self._mapped():
             try:
@@ -63,13 +65,9 @@ class SqliteCatalogue:
         """Open a copy, so that a dry run writes nothing beside the mail, not even SQLite's own files."""
         with tempfile.TemporaryDirectory(prefix="mailarchive-") as folder:
             copy = Path(folder) / "catalogue.sqlite"
-            try:
-                for suffix in ("", "-wal"):
-                    with contextlib.suppress(FileNotFoundError):
-                        shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}", follow_symlinks=False)
-            except OSError as error:
-                raise os_error(error, f"{path}, to be copied to {folder}") from None
-            catalogue = cls(copy, archive_id)
+            with _named(path):
+                _copy(path, copy)
+            catalogue = cls(copy, archive_id, shown=path)
             try:
                 yield catalogue
             finally:
@@ -298,6 +296,45 @@ class SqliteCatalogue:
             ) from None
         except OSError as error:
             raise os_error(error, str(self._path)) from None
+
+
+_PARTS = ("", "-wal", "-journal")
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy a catalogue that another process may be writing: again until nothing has moved meanwhile."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        before = _marks(path)
+        for suffix in _PARTS:
+            Path(f"{copy}{suffix}").unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}", follow_symlinks=False)
+        if _marks(path) == before:
+            return
+        if time.monotonic() > end:
+            raise BusyError(
+                f"the catalogue {path} is being written all the time", hint="run again when the run is over"
+            )
+        time.sleep(0.05)
+
+
+def _marks(path: Path) -> list[tuple[int, int, bytes]]:
+    """Say of each part how large it is, when it was written, and how it begins (the WAL's salt is there)."""
+    marks = []
+    for suffix in _PARTS:
+        with contextlib.suppress(FileNotFoundError), Path(f"{path}{suffix}").open("rb") as file:
+            found = os.fstat(file.fileno())
+            marks.append((found.st_size, found.st_mtime_ns, file.read(100)))
+    return marks
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise os_error(error, f"{path}, to be copied") from None
 
 
 class _ForeignError(Exception):

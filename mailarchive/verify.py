@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from mailarchive.errors import ArchiveError, ExitCode, MissingError, worst
-from mailarchive.events import Flaw, Verified, VerifyFinished, Verifying
+from mailarchive.events import Flaw, Verified, VerifyFinished, Verifying, Warned
 from mailarchive.model import Digest
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def verify(
     stop: Stop,
     clock: Callable[[], float],
     pick: Callable[[Sequence[Location]], Sequence[Location]] = lambda everything: everything,
+    lost: str = "",
 ) -> VerifyFinished:
     """Read messages back and compare them.
 
@@ -42,8 +43,11 @@ def verify(
         stop: Asked between messages.
         clock: Seconds of a monotonic clock.
         pick: Chooses which of all locations are read, for a sample.
+        lost: Why the catalogue does not say what should be there; a missing message then cannot be noticed.
     """
     begun = clock()
+    if lost:
+        report(Warned(lost, serious=True))
     # The files first: a run that is going may add some, and its rows come after its files.
     present = {location for _, location in archive.scan()}
     rows = catalogue.located()
@@ -73,7 +77,7 @@ def verify(
         read=read,
         size=size,
         flaws=tuple((flaw, flaws[flaw]) for flaw in Flaw if flaws[flaw]),
-        exit_code=_code(flaws, trouble, stop()),
+        exit_code=_code(flaws, trouble, stop(), lost=bool(lost)),
         seconds=clock() - begun,
         error=trouble.message if trouble is not None else "" if stop() is None else "interrupted",
         hint=trouble.hint if trouble is not None else "",
@@ -82,8 +86,9 @@ def verify(
     return finished
 
 
-def _code(flaws: Counter[Flaw], trouble: ArchiveError | None, stopped: ExitCode | None) -> ExitCode:
+def _code(flaws: Counter[Flaw], trouble: ArchiveError | None, stopped: ExitCode | None, *, lost: bool) -> ExitCode:
     codes = [ExitCode.ARCHIVE] if any(flaw.serious for flaw in flaws) else []
+    codes += [ExitCode.PARTIAL] if lost else []
     codes += [trouble.exit_code] if trouble is not None else []
     codes += [stopped] if stopped is not None else []
     return worst(codes)

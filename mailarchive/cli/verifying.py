@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mailarchive.archives.marker import META
 from mailarchive.archives.opening import open_for_reading
 from mailarchive.catalogue import SqliteCatalogue
 from mailarchive.cli.options import Selection, show_traceback
@@ -14,7 +15,6 @@ from mailarchive.cli.running import run_backup
 from mailarchive.cli.targets import targets
 from mailarchive.cli.verify import folder_of
 from mailarchive.errors import ArchiveError, MailarchiveError, UsageError
-from mailarchive.events import Warned
 from mailarchive.verify import verify
 
 if TYPE_CHECKING:
@@ -56,9 +56,12 @@ def run_verify(folder: Path, share: float, screen: Screen, interrupt: Interrupt)
         count = round(len(everything) * share)
         return everything if share == 1 else sorted(random.sample(everything, max(1, count) if everything else 0))
 
+    runs = folder / META / "runs"
+    begun = not opened.catalogue.exists() and runs.is_dir() and any(runs.iterdir())
     with opened, SqliteCatalogue.snapshot(opened.catalogue, opened.marker.id) as catalogue, interrupt:
-        if catalogue.set_aside is not None:
-            screen(Warned("the catalogue cannot be used; every message is compared with its name", serious=True))
+        lost = "the catalogue is gone" if begun else "the catalogue cannot be used" if catalogue.set_aside else ""
+        if lost:
+            lost += "; every message is compared with its name, and one that is missing cannot be noticed"
         return verify(
             opened.mail,
             catalogue,
@@ -67,6 +70,7 @@ def run_verify(folder: Path, share: float, screen: Screen, interrupt: Interrupt)
             stop=interrupt,
             clock=time.monotonic,
             pick=pick,
+            lost=lost,
         ).exit_code
 
 

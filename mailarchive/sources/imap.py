@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mailarchive.sources.imap_session import Session
 
 _CODE = re.compile(rb"\[(UIDVALIDITY|UIDNEXT|HIGHESTMODSEQ) (\d{1,19})\]|\[(UIDNOTSTICKY)\]", re.IGNORECASE)
+GOODBYE = 5.0
+"""Seconds in which a server may answer LOGOUT."""
 MOST_MESSAGES = 50_000_000
 """Messages in one mailbox; a server that says more says nonsense."""
 _EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS\b", re.IGNORECASE)
@@ -58,7 +60,7 @@ class ImapSource:
             # A server that fails to say goodbye has lost us nothing.
             with contextlib.suppress(MailarchiveError, Refused):
                 self._commands.send(b"LOGOUT")
-                self._session.wire.sock.settimeout(5)
+                self._session.wire.end_within(GOODBYE)
                 for _ in self._commands.answers(most=100):
                     self._commands.skip()
         self._session.wire.close()

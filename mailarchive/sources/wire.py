@@ -55,6 +55,12 @@ class Wire:
         self._waited = 0.0
         self._since = 0
         self._scrubber = Scrubber()
+        self._deadline: float | None = None
+
+    def end_within(self, seconds: float) -> None:
+        """Give the line up after so many seconds from now, however much arrives on it."""
+        self._deadline = time.monotonic() + seconds
+        self._sock.settimeout(seconds)
 
     def keep_secret(self, secret: str) -> None:
         """Take this out of every word of the server that is shown to people."""
@@ -146,7 +152,10 @@ class Wire:
             count = self._sock.recv_into(self._view[self._end :])
         except OSError as error:
             raise self._dead(error) from None
-        self._waited += time.monotonic() - began
+        now = time.monotonic()
+        self._waited += now - began
+        if self._deadline is not None and now > self._deadline:
+            raise UnreachableError(f"{self.peer} does not end the session")
         if not count:
             raise UnreachableError(f"{self.peer} closed the connection", temporary=True)
         self._end += count

@@ -109,9 +109,23 @@ def test_a_message_that_a_mail_program_moved_is_found(archive: Path) -> None:
 def test_a_file_that_the_catalogue_does_not_know_is_compared_with_its_name(archive: Path) -> None:
     """Without the catalogue all can still be checked; a changed one does not fit its name."""
     (archive / ".mailarchive" / "catalogue.sqlite").unlink()
-    assert flaws(archive) == (0, {"not in the catalogue": COUNT})
+    assert flaws(archive) == (3, {"not in the catalogue": COUNT})
     some(archive).write_bytes(b"other")
     assert flaws(archive) == (13, {"damaged": 1, "not in the catalogue": COUNT - 1})
+
+
+@pytest.mark.parametrize("how", ["gone", "garbage"])
+def test_without_its_catalogue_an_archive_is_never_called_whole(archive: Path, how: str) -> None:
+    """A missing message cannot be noticed then: it is said, and the code is not 0."""
+    catalogue = archive / ".mailarchive" / "catalogue.sqlite"
+    if how == "gone":
+        catalogue.unlink()
+    else:
+        catalogue.write_bytes(b"garbage" * 1000)
+    some(archive).unlink()
+    result = mailarchive("verify", archive)
+    assert result.code == 3
+    assert "one that is missing cannot be noticed" in result.err
 
 
 def test_a_link_in_place_of_a_message_is_not_read(archive: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -215,3 +217,36 @@ def test_a_link_in_place_of_the_catalogue_is_refused(tmp_path: Path, suffix: str
     with pytest.raises(ArchiveError, match="link"):
         SqliteCatalogue(tmp_path / "c", ID)
     assert not (tmp_path / "outside").exists()
+
+
+def test_a_snapshot_beside_a_writer_is_whole(tmp_path: Path) -> None:
+    """While another connection commits and folds its WAL, each copy holds at least what was committed before it."""
+    path = tmp_path / "c"
+    writer = SqliteCatalogue(path, ID)
+    writer.begin("run1", {"command": "backup", "started": "now"})
+    writer._db.execute("PRAGMA wal_autocheckpoint = 5")
+    committed, going = [0], threading.Event()
+    going.set()
+
+    def write() -> None:
+        own = SqliteCatalogue(path, ID)
+        own._db.execute("PRAGMA wal_autocheckpoint = 5")
+        while going.is_set():
+            begin = committed[0]
+            own.record("run1", [replace(ROW, uid=UID(begin + n + 1)) for n in range(200)])
+            committed[0] = begin + 200
+            time.sleep(0.005)
+        own.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(25):
+            at_least = committed[0]
+            with SqliteCatalogue.snapshot(path, ID) as copy:
+                assert copy._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+                assert len(copy.placements("Été", 7)) >= at_least
+    finally:
+        going.clear()
+        thread.join()
+        writer.close()

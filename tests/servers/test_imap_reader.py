@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import socket
+import threading
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mailarchive.address import Security, ServerAddress
 from mailarchive.errors import LaterError, MailboxError, ProtocolError, UnreachableError
 from mailarchive.model import UID, NotFetched, RemoteMessage
 from mailarchive.sources import imap_fetch, imap_items
+from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.imap_commands import READING, Commands, Refused
+from mailarchive.sources.imap_session import Session
+from mailarchive.sources.wire import Wire
 from tests.servers.scripted import Scripted
 
 if TYPE_CHECKING:
@@ -276,6 +284,30 @@ def test_a_secret_at_the_cut_of_a_long_sentence_does_not_begin_to_show() -> None
         wire = server.session.wire
         wire.keep_secret("canary-secret")
         assert "canary" not in wire.words(b"x" * 990 + b" canary-secret")
+
+
+def test_a_server_that_does_not_say_goodbye_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever arrives after LOGOUT, the session ends in time."""
+    monkeypatch.setattr("mailarchive.sources.imap.GOODBYE", 0.3)
+    stop = threading.Event()
+    ours, theirs = socket.socketpair()
+    address = ServerAddress("imap", Security.NONE, "127.0.0.1", 143, "me")
+
+    def drip() -> None:
+        theirs.recv(1000)
+        with contextlib.suppress(OSError):
+            theirs.sendall(b"* FOO {200000000}\r\n")
+            while not stop.wait(0.02):
+                theirs.sendall(b"x" * 100)
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    begun = time.monotonic()
+    ImapSource(Session(Wire(ours, "test.example:143"), address, frozenset())).close()
+    assert time.monotonic() - begun < 5
+    stop.set()
+    thread.join()
+    theirs.close()
 
 
 def test_a_line_that_dies_within_a_literal_gives_no_message() -> None:

@@ -7,6 +7,7 @@ answer does not add up; what is listed is compared with EXISTS; a line that cann
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from mailarchive.sources.imap_items import facts
 from mailarchive.sources.imap_lexer import OversizedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from mailarchive.model import Criteria, MailboxStatus
@@ -52,7 +53,7 @@ def mailboxes(commands: Commands) -> tuple[list[Mailbox], list[str]]:
     arguments = b'"" "*"'
     if {"LIST-EXTENDED", "SPECIAL-USE"} <= commands.capability:
         arguments += b" RETURN (SPECIAL-USE)"
-    found: dict[str, Mailbox] = {}
+    found: list[Mailbox] = []
     unread: list[str] = []
     commands.send(b"LIST", arguments)
     try:
@@ -66,20 +67,39 @@ def mailboxes(commands: Commands) -> tuple[list[Mailbox], list[str]]:
             if isinstance(mailbox, str):
                 unread.append(mailbox)
             else:
-                mailbox = _told_apart(mailbox, found)
-                found.setdefault(mailbox.name, mailbox)
+                found.append(mailbox)
     except Refused as refused:
         what = f"{commands.wire.peer} does not list its mailboxes"
         raise refused.error(commands.wire.peer, what, ProtocolError) from None
-    return list(found.values()), unread
+    named, lost = _told_apart(found)
+    return named, [*unread, *lost]
 
 
-def _told_apart(mailbox: Mailbox, found: Mapping[str, Mailbox]) -> Mailbox:
-    """Keep two mailboxes whose names decode to the same text: the second carries its octets in its name."""
-    other = found.get(mailbox.name)
-    if other is None or other.wire == mailbox.wire:
-        return mailbox
-    return replace(mailbox, name=f"{mailbox.name} [{mailbox.wire.hex()}]")
+def _told_apart(found: list[Mailbox]) -> tuple[list[Mailbox], list[str]]:
+    """Keep mailboxes whose names decode to the same text: each but the proper spelling carries its octets.
+
+    It depends on the octets alone, not on the order of the list, so that each keeps its name in every run.
+    """
+    by_wire = {mailbox.wire: mailbox for mailbox in found}
+    counts = Counter(mailbox.name for mailbox in by_wire.values())
+    named: dict[str, Mailbox] = {}
+    lost: list[str] = []
+    for mailbox in by_wire.values():
+        own = mailbox
+        if counts[mailbox.name] > 1 and not _is_proper(mailbox):
+            own = replace(mailbox, name=f"{mailbox.name} [{mailbox.wire.hex()}]")
+        if own.name in counts and own is not mailbox:
+            lost.append("a mailbox was skipped: its name cannot be told from that of another one")
+        elif own.name in named:
+            lost.append("a mailbox was skipped: the server lists its name in two spellings")
+        else:
+            named[own.name] = own
+    return list(named.values()), lost
+
+
+def _is_proper(mailbox: Mailbox) -> bool:
+    """Tell whether the name is spelt on the wire as modified UTF-7 demands."""
+    return bool(imap_utf7.encode(mailbox.name) == mailbox.wire)
 
 
 def _mailbox(commands: Commands, namespaces: Sequence[tuple[bytes, bool]]) -> Mailbox | str:
@@ -206,10 +226,11 @@ class Lister:
             for begin in range(0, len(numbers), 500):
                 found.update(self._search(b",".join(b"%d" % n for n in numbers[begin : begin + 500])).uids)
         except MailboxError:
-            uidnext = self._status.uidnext or 1
-            if uidnext // numbers.step > MOST_WINDOWS:
-                return []
-            found = set(range(numbers.step + 1, uidnext, numbers.step))
+            found.clear()
+        if len(found) != len(numbers):
+            # The server does not search by place, so the UIDs are cut evenly, as far as their end is known.
+            last = self._status.uidnext or 1
+            found = set(range(numbers.step + 1, last, max(numbers.step, last // MOST_WINDOWS)))
         return sorted(uid for uid in found if uid > 1)
 
     def _narrowed(self, windows: Sequence[bytes], keys: bytes, others: bytes) -> list[int] | None:
@@ -239,7 +260,8 @@ class Lister:
 
     def _search(self, keys: bytes, *, count: bool = False) -> _Hits:
         """Ask UID SEARCH; merges every line of the answer, whichever of the two forms it has (RFC 4731)."""
-        hits = _Hits(self._commands, most=2 * WINDOW)
+        # One window holds at most all of the mailbox, where it could not be cut better.
+        hits = _Hits(self._commands, most=self._status.exists + WINDOW)
         form = b""
         if "ESEARCH" in self._commands.capability:
             form = b"RETURN (COUNT) " if count else b"RETURN (COUNT ALL) "

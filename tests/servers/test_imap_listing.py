@@ -78,14 +78,40 @@ def test_a_line_that_cannot_be_read_costs_that_line(line: bytes) -> None:
     assert len(unread) == 1
 
 
-def test_names_that_decode_alike_are_two_mailboxes() -> None:
-    """`a&b` and `a&-b`: both are listed, the second with its octets in its name."""
-    lines = b'* LIST () "/" "a&-b"\r\n* LIST () "/" "a&b"\r\n* LIST () "/" "a&-b"\r\n'
+@pytest.mark.parametrize("order", [(0, 1, 0), (1, 0, 1)])
+def test_names_that_decode_alike_are_two_mailboxes_in_any_order(order: tuple[int, ...]) -> None:
+    """`a&-b` is `a&b`; what is `a&b` on the wire carries its octets, whichever is listed first."""
+    both = (b'* LIST () "/" "a&-b"\r\n', b'* LIST () "/" "a&b"\r\n')
+    with Scripted([("LIST", b"".join(both[n] for n in order) + OK)], capability=[]) as server:
+        found, unread = imap_list.mailboxes(Commands(server.session))
+    assert {box.name: box.wire for box in found} == {"a&b": b"a&-b", "a&b [612662]": b"a&b"}
+    assert unread == []
+
+
+def test_a_name_that_is_taken_costs_no_mailbox_in_silence() -> None:
+    """A real mailbox is called like the one that would be made up: it stays, and the other is told."""
+    lines = b'* LIST () "/" "a&-b"\r\n* LIST () "/" "a&b"\r\n* LIST () "/" "a&-b [612662]"\r\n'
     with Scripted([("LIST", lines + OK)], capability=[]) as server:
         found, unread = imap_list.mailboxes(Commands(server.session))
-    assert [box.wire for box in found] == [b"a&-b", b"a&b"]
-    assert len({box.name for box in found}) == 2
-    assert unread == []
+    assert {box.wire for box in found} == {b"a&-b", b"a&-b [612662]"}
+    assert len(unread) == 1
+
+
+@pytest.mark.parametrize("uidnext", [None, 25_001])
+def test_a_large_mailbox_whose_places_cannot_be_searched_is_narrowed_all_the_same(uidnext: int | None) -> None:
+    """OK and no hits for the places of the borders: the UIDs are cut evenly, or not at all, and nothing is lost."""
+    script = [
+        (r"\(COUNT ALL\) 10001,20001$", OK),
+        *[(r"COUNT ALL\).*BEFORE", found(count=0))] * (2 if uidnext else 0),
+        (r"COUNT ALL\).*BEFORE", found(count=1, uids=b"3")),
+        *[(r"COUNT\).*SINCE", found(count=0))] * (2 if uidnext else 0),
+        (r"COUNT\).*SINCE", found(count=24_999)),
+        (r"UID FETCH 3 ", facts(3) + OK),
+    ]
+    with Scripted(script) as server:
+        lister = imap_list.Lister(Commands(server.session), MailboxStatus(25_000, 1, uidnext), "INBOX")
+        assert [int(message.uid) for message in lister.listing(NARROW)] == [3]
+        assert server.unexpected == []
 
 
 @pytest.mark.parametrize("name", [b"{6}\r\na\r\nb c", b'"a\0b"', b"{3}\r\na\nb"])

@@ -30,17 +30,22 @@ class Box:
         self.batch: Batch | None = None
         self.pending: dict[str, tuple[Digest, str]] = {}
         self.files: dict[str, tuple[str, str]] = {}
+        self.others: dict[str, tuple[str, str]] = {}
         self.look()
 
     def look(self) -> None:
         """Read the names that are there now; a mail program may have changed the part behind the separator."""
         self.files.clear()
+        self.others.clear()
         present = set(self._leaf.folders())
         for sub in ("new", "cur"):
             if sub in present:
                 for name in self.sub(sub).names():
                     if found := NAME.fullmatch(name):
-                        self.files[found.group(2)] = (sub, name)
+                        # Somebody may have put a copy under another date beside ours; neither hides the other.
+                        first = self.files.setdefault(found.group(2), (sub, name))
+                        if first != (sub, name):
+                            self.others[found.group(1)] = (sub, name)
 
     def digest_of(self, hexes: str) -> Digest | None:
         """Read a file back and hash it; None if it has gone since."""
@@ -67,10 +72,12 @@ class Box:
     def find(self, unique: str) -> tuple[Directory, str] | None:
         """Find a file by the first part of its name, whatever a mail program has made of the rest."""
         parts = NAME.fullmatch(unique)
-        found = self.files.get(parts.group(2)) if parts else None
-        if found is None or not found[1].startswith(unique):
+        if parts is None:
             return None
-        return self.sub(found[0]), found[1]
+        found = self.files.get(parts.group(2))
+        if found is None or not found[1].startswith(unique):
+            found = self.others.get(unique)
+        return (self.sub(found[0]), found[1]) if found is not None else None
 
     def committed(self) -> None:
         """Take note that the batch has its names now."""

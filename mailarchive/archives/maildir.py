@@ -125,7 +125,7 @@ class MaildirArchive:
         for parts in self._maildirs():
             box = self._box("/".join(parts))
             if box is not None:
-                for _, name in sorted(box.files.values()):
+                for _, name in sorted([*box.files.values(), *box.others.values()]):
                     unique = NAME.fullmatch(name)
                     assert unique is not None
                     yield parts, Location(f"{box.folder}/{unique.group(1)}")

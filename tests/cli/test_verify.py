@@ -106,6 +106,21 @@ def test_a_message_that_a_mail_program_moved_is_found(archive: Path) -> None:
     assert flaws(archive) == (0, {"moved": 1, "not in the catalogue": 1})
 
 
+@pytest.mark.parametrize("epoch", ["1", "9999999999"])
+def test_a_copy_under_another_date_hides_neither_file(archive: Path, epoch: str) -> None:
+    """Both are read; damage of either is found."""
+    file = some(archive)
+    copy = file.with_name(epoch + "." + file.name.partition(".")[2])
+    shutil.copy(file, copy)
+    assert flaws(archive) == (0, {"not in the catalogue": 1})
+    octets = file.read_bytes()
+    file.write_bytes(octets[::-1])
+    assert flaws(archive) == (13, {"damaged": 1, "not in the catalogue": 1})
+    file.write_bytes(octets)
+    copy.write_bytes(octets[::-1])
+    assert flaws(archive) == (13, {"damaged": 1})
+
+
 def test_a_file_that_the_catalogue_does_not_know_is_compared_with_its_name(archive: Path) -> None:
     """Without the catalogue all can still be checked; a changed one does not fit its name."""
     (archive / ".mailarchive" / "catalogue.sqlite").unlink()

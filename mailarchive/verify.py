@@ -6,6 +6,7 @@ each message with its reason, and a sample says that it was one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -102,17 +103,12 @@ def _look(
 ) -> Verified:
     """Read one message back, and say what is wrong with it."""
     expected = rows.get(location)
-    digest = hashlib.sha256()
-    size = 0
     try:
-        for piece in archive.read(location, cold=True):
-            digest.update(piece)
-            size += len(piece)
+        found, size = _read_back(archive, location)
     except MissingError:
         return _missing(archive, location, expected, moved)
     except ArchiveError as error:
-        return Verified(location, size, Flaw.UNREADABLE, error.message)
-    found = Digest(f"sha256:{digest.hexdigest()}")
+        return Verified(location, 0, Flaw.UNREADABLE, error.message)
     if expected is not None:
         if found == expected[0]:
             return Verified(location, size)
@@ -130,16 +126,19 @@ def _missing(
 ) -> Verified:
     """Say where a message went that is not in its place: it may have been moved by a mail program."""
     there = moved.get(archive.hint(location))
-    if there is not None and expected is not None and _digest(archive, there) == expected[0]:
-        return Verified(location, 0, Flaw.MOVED, f"it is at {there} now")
+    if there is not None and expected is not None:
+        # One that cannot be read is told at its own place.
+        with contextlib.suppress(ArchiveError):
+            if _read_back(archive, there)[0] == expected[0]:
+                return Verified(location, 0, Flaw.MOVED, f"it is at {there} now")
     return Verified(location, 0, Flaw.MISSING, "the next backup fetches it again if the server still has it")
 
 
-def _digest(archive: Archive, location: Location) -> Digest | None:
+def _read_back(archive: Archive, location: Location) -> tuple[Digest, int]:
+    """Read a message from the device; gives its digest and its octets. Raises ArchiveError if it cannot be read."""
     digest = hashlib.sha256()
-    try:
-        for piece in archive.read(location):
-            digest.update(piece)
-    except ArchiveError:
-        return None
-    return Digest(f"sha256:{digest.hexdigest()}")
+    size = 0
+    for piece in archive.read(location, cold=True):
+        digest.update(piece)
+        size += len(piece)
+    return Digest(f"sha256:{digest.hexdigest()}"), size

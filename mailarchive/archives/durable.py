@@ -33,12 +33,11 @@ _RENAME_NOREPLACE: Final = 1
 class Directory:
     """An open folder inside an archive; `path` is only for messages."""
 
-    __slots__ = ("created", "fd", "path")
+    __slots__ = ("fd", "path")
 
-    def __init__(self, fd: int, path: str, *, created: bool = False) -> None:
+    def __init__(self, fd: int, path: str) -> None:
         self.fd = fd
         self.path = path
-        self.created = created
 
     @classmethod
     def at(cls, path: str) -> Directory:
@@ -63,7 +62,7 @@ class Directory:
                 os.fchmod(fd, 0o700)
         except OSError as error:
             raise os_error(error, path) from None
-        return Directory(fd, path, created=created)
+        return Directory(fd, path)
 
     def again(self) -> Directory:
         """Give a second handle of this folder, closed on its own."""

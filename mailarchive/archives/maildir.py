@@ -257,13 +257,7 @@ class MaildirArchive:
 
         Every folder on the way is synced, whoever made it: an interrupted run may not have done so.
         """
-        directory = self._root.again()
-        for part in folder.split("/"):
-            below = directory.child(part, create=True)
-            self._doubt(names_durable=directory.sync())
-            directory.close()
-            directory = below
-        return directory
+        return self._descend(tuple(folder.split("/")), create=True)
 
     def _doubt(self, *, names_durable: bool) -> None:
         doubt = "this filesystem cannot make the names of files durable"
@@ -282,15 +276,12 @@ class MaildirArchive:
             self._boxes.move_to_end(folder)
             return box
         parts = tuple(folder.split("/"))
-        directory = self._root.again()
-        for part in parts:
-            if part in ("", ".", "..", META) or not directory.has(part):
-                directory.close()
-                return None
-            below = directory.child(part)
-            directory.close()
-            directory = below
-        box = Box(folder, directory)
+        if any(part in ("", ".", "..", META) for part in parts):
+            return None
+        try:
+            box = Box(folder, self._descend(parts))
+        except MissingError:
+            return None
         self._remember(folder, box)
         return box
 
@@ -302,11 +293,16 @@ class MaildirArchive:
             if self._boxes[old] is not self._writing and old != folder:
                 self._boxes.pop(old).close()
 
-    def _descend(self, parts: tuple[str, ...]) -> Directory:
+    def _descend(self, parts: tuple[str, ...], *, create: bool = False) -> Directory:
+        """Open a folder by its parts, one descriptor at a time; with `create`, make and sync each one on the way."""
         directory = self._root.again()
         for part in parts:
-            below = directory.child(part)
-            directory.close()
+            try:
+                below = directory.child(part, create=create)
+                if create:
+                    self._doubt(names_durable=directory.sync())
+            finally:
+                directory.close()
             directory = below
         return directory
 

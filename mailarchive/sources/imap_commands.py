@@ -223,10 +223,6 @@ class Commands:
         self._tags.popleft()
         if found.group(2).upper() != b"OK":
             raise Refused(self.wire.words(found.group(3)))
-        self.completed = found.group(3)
-
-    completed: bytes = b""
-    """The text of the last tagged OK."""
 
 
 def quoted(text: bytes) -> bytes:

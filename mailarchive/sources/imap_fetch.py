@@ -47,11 +47,10 @@ class Body:
         self._arrived: set[int] = set()
         self.drained = False
 
-    def expect(self, wanted: dict[int, RemoteMessage], arrived: set[int]) -> Body:
+    def expect(self, wanted: dict[int, RemoteMessage], arrived: set[int]) -> None:
         """Say what the listing knew, for what the answer leaves out, and which messages have come before."""
         self._expected = wanted
         self._arrived = arrived
-        return self
 
     def chunks(self) -> Iterator[memoryview]:
         """Give the octets, and read the answer to its end behind them."""

@@ -19,6 +19,7 @@ from imapclient.exceptions import IMAPClientError
 
 from mailarchive.address import Security
 from mailarchive.errors import LaterError, ProtocolError, SignInError, UnreachableError, UsageError
+from mailarchive.sources.imap_commands import quoted
 from mailarchive.sources.tls import dial, secure
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ class _Client(imapclient.IMAPClient):  # type: ignore[misc] # imapclient ships n
     @property
     def bye(self) -> str:
         """What the server said with BYE, if it did."""
-        said = self._imap.untagged_responses.get("BYE") or [b""]
-        return str(self._wire.words(said[-1] or b"BYE" if "BYE" in self._imap.untagged_responses else b""))
+        said = self._imap.untagged_responses.get("BYE")
+        return "" if said is None else self._wire.words((said or [b""])[-1] or b"BYE")
 
 
 def sign_in(address: ServerAddress, password: str, trust: Trust) -> Session:
@@ -222,8 +223,7 @@ def _login(client: _Client, user: str, password: str) -> None:
     """Send LOGIN with both arguments quoted; it can carry only ASCII (RFC 9051 section 6.2.3)."""
     if not (user.isascii() and password.isascii()):
         raise SignInError("this server takes only ASCII in a user name and a password")
-    quoted = '"' + user.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    client.login(quoted, password)
+    client.login(quoted(user.encode("ascii")).decode("ascii"), password)
 
 
 def _mechanisms(offered: frozenset[str]) -> str:

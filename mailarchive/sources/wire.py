@@ -45,7 +45,6 @@ class Wire:
         self.peer = peer
         self.timeout = timeout
         self.received = 0
-        self.sent = 0
         self._sock = sock
         self._buffer = bytearray(BUFFER)
         self._view = memoryview(self._buffer)
@@ -77,7 +76,6 @@ class Wire:
             self._sock.sendall(data)
         except OSError as error:
             raise self._dead(error) from None
-        self.sent += len(data)
         self._waited, self._since = 0.0, self.received
 
     def readline(self, cap: int = LINE_CAP) -> bytes:

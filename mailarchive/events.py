@@ -7,14 +7,14 @@ output is made of them field by field, and no algorithm waits for a screen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - the JSON output reads these types at run time
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from mailarchive.errors import ExitCode
-    from mailarchive.model import UID, UIDL, Digest, Location, Quota
+    from mailarchive.model import UID, UIDL, Digest, ItemState, Location, Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,13 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class PlannedMailbox:
-    """What the plan holds for one mailbox; `fetch` messages of `size` octets in all are to be fetched."""
+    """What the plan holds for one mailbox.
+
+    Attributes:
+        fetch: Messages to be fetched, of `size` octets in all.
+        delete: Messages to be deleted on the server, of `delete_size` octets in all, if the run may delete.
+        keep: Chosen messages that stay on the server, if the run may delete.
+    """
 
     mailbox: str
     on_server: int
@@ -102,13 +108,39 @@ class PlannedMailbox:
     already: int
     fetch: int
     size: int
+    delete: int = 0
+    delete_size: int = 0
+    keep: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan of the whole run; `--dry-run` ends after it."""
+    """The plan of the whole run; `--dry-run` ends after it.
+
+    Attributes:
+        deleting: Whether the run was asked to delete.
+        method: How, in a word of `--delete-method`; empty if it was not asked to.
+        kept: Why chosen messages will stay on the server as far as the listing tells, and how many.
+        quota: What the server says before the run; None if it does not say.
+        held: Why nothing at all may be deleted in this run; empty if nothing speaks against it.
+    """
 
     mailboxes: tuple[PlannedMailbox, ...]
+    deleting: bool = False
+    method: str = ""
+    kept: tuple[tuple[str, int], ...] = ()
+    quota: Quota | None = None
+    held: str = ""
+
+    @property
+    def delete(self) -> int:
+        """How many messages the run would delete."""
+        return sum(box.delete for box in self.mailboxes)
+
+    @property
+    def delete_size(self) -> int:
+        """Their octets, as announced."""
+        return sum(box.delete_size for box in self.mailboxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +182,136 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Deleting:
+    """The deletion in one mailbox begins: `count` candidates of `size` octets are proved, and then removed."""
+
+    mailbox: str
+    count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expunged:
+    """One message has left its place on the server; `state` says how: gone, or in the trash."""
+
+    mailbox: str
+    uid: UID | UIDL
+    digest: Digest
+    size: int
+    state: ItemState
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One message stays on the server although a deletion was asked for; `reason` says why."""
+
+    mailbox: str
+    uid: UID | UIDL
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A deletion that an earlier run left open has been looked at.
+
+    Attributes:
+        run: The earlier run.
+        gone: Messages that it did delete.
+        back: Messages that are still there, with our marks taken off them.
+        open: Messages that are still there and still carry our marks, because this run may not touch them.
+        abandoned: Messages that were left alone, because the server numbers them anew or shows others.
+    """
+
+    run: str
+    mailbox: str
+    gone: int = 0
+    back: int = 0
+    open: int = 0
+    abandoned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """The messages of one mailbox are about to be put back: `count` of them, `size` octets in all."""
+
+    mailbox: str
+    count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """One message is on the server again; `already` if it was there before this run."""
+
+    mailbox: str
+    digest: Digest
+    size: int
+    already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotPutBack:
+    """One message could not be put back."""
+
+    mailbox: str
+    digest: Digest
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """The numbers of one mailbox, or of a whole run, that puts messages back.
+
+    Attributes:
+        wanted: Messages that the earlier run deleted.
+        put_back: Of these, put back by this run, `size` octets in all.
+        there: Of these, on the server before.
+        failed: Of these, not put back.
+    """
+
+    wanted: int = 0
+    put_back: int = 0
+    there: int = 0
+    failed: int = 0
+    size: int = 0
+
+    def __add__(self, other: Return) -> Return:
+        """Add two rows, column by column."""
+        return Return(
+            self.wanted + other.wanted,
+            self.put_back + other.put_back,
+            self.there + other.there,
+            self.failed + other.failed,
+            self.size + other.size,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreFinished:
+    """A run that puts messages back is over.
+
+    Attributes:
+        run: Its id.
+        of: The run whose deletions it took back.
+        mailboxes: One row for each mailbox, in the order of the manifest. `total`: their sum.
+        quota: What the server says after the run; None if it does not say.
+        error: One line if it was cut short, with `hint`.
+    """
+
+    run: str
+    of: str
+    archive: str
+    mailboxes: tuple[tuple[str, Return], ...]
+    total: Return
+    exit_code: ExitCode
+    quota: Quota | None = None
+    seconds: float = 0.0
+    error: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """Messages that were listed have been removed since, by another hand."""
 
@@ -185,6 +347,11 @@ class Finished:
         quota: What the server says after the run; None if it does not say.
         seconds: Wall time.
         error: One line if the run was cut short, with `hint`.
+        kept: Why messages stayed on the server although a deletion was asked for, and how many.
+        quota_before: What the server said before; None if it did not say, or if nothing was to be deleted.
+        deleting: Whether the run was asked to delete, and was allowed to.
+        method: How it deleted, in a word of `--delete-method`; empty if it did not.
+        undo: The command that puts back what was deleted; empty if nothing was.
     """
 
     run: str
@@ -196,7 +363,11 @@ class Finished:
     seconds: float = 0.0
     error: str = ""
     hint: str = ""
-    kept: tuple[tuple[str, int], ...] = field(default=())
+    kept: tuple[tuple[str, int], ...] = ()
+    quota_before: Quota | None = None
+    deleting: bool = False
+    method: str = ""
+    undo: str = ""
 
 
 class Flaw(StrEnum):
@@ -264,6 +435,14 @@ Event: TypeAlias = (
     | Failed
     | Held
     | Gone
+    | Deleting
+    | Expunged
+    | Kept
+    | Settled
+    | Restoring
+    | PutBack
+    | NotPutBack
+    | RestoreFinished
     | Warned
     | MailboxFinished
     | Finished

@@ -7,9 +7,11 @@ datetimes, and None means "the protocol or the server did not say", which is nev
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, NewType
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 UID = NewType("UID", int)
@@ -17,6 +19,12 @@ UID = NewType("UID", int)
 
 UIDL = NewType("UIDL", str)
 """A unique-id listing of RFC 1939 section 7: 1 to 70 characters from 0x21 to 0x7E."""
+
+
+def in_order(uids: Iterable[UID | UIDL]) -> list[UID | UIDL]:
+    """Sort UIDs by number, and UIDLs by their text."""
+    return sorted(uids, key=lambda uid: (uid if isinstance(uid, int) else 0, str(uid)))
+
 
 Digest = NewType("Digest", str)
 """`sha256:` and 64 lower-case hex digits over the exact octets of a message."""
@@ -33,6 +41,41 @@ RECENT = "\\Recent"
 FORWARDED = "$Forwarded"
 
 INBOX = "INBOX"
+
+ALL = "\\All"
+JUNK = "\\Junk"
+TRASH = "\\Trash"
+
+
+class Method(StrEnum):
+    """How messages leave the server (`safety.md` section 6); the words of `--delete-method`.
+
+    Only `GMAIL` is no word of the user's: it is what `AUTO` and `EXPUNGE` mean on Gmail.
+    """
+
+    AUTO = "auto"
+    EXPUNGE = "expunge"
+    TRASH = "trash"
+    MARK = "mark"
+    EXCLUSIVE = "exclusive"
+    GMAIL = "gmail"
+
+
+class ItemState(StrEnum):
+    """What has become of one message of a batch of deletions (`safety.md` section 5)."""
+
+    INTENT = "intent"
+    GONE = "gone"
+    IN_TRASH = "in trash"
+    MARKED = "marked"
+    ROLLED_BACK = "rolled back"
+    REFUSED = "refused"
+    ABANDONED = "abandoned"
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the message is no longer where it was."""
+        return self in (ItemState.GONE, ItemState.IN_TRASH)
 
 
 def is_inbox(name: str) -> bool:
@@ -71,12 +114,28 @@ class RemoteMessage(NamedTuple):
         size: RFC822.SIZE in octets as announced, a hint that is often wrong.
         internal_date: INTERNALDATE with its zone, or None if missing or not a date.
         flags: Flags and keywords without `\\Recent`; None if unknown.
+        object_id: EMAILID (RFC 8474) or X-GM-MSGID, the same in every mailbox for ever; empty where there is none.
+        labels: X-GM-LABELS as the server writes them; None where the server has no labels.
     """
 
     uid: UID | UIDL
     size: int | None = None
     internal_date: datetime | None = None
     flags: frozenset[str] | None = None
+    object_id: str = ""
+    labels: frozenset[str] | None = None
+
+
+class Sighting(NamedTuple):
+    """A fresh look at one message just before it may be deleted: the identity probe of `safety.md` D2.
+
+    Attributes:
+        message: What the server says of it now.
+        head: Its header fields Message-ID, Date, From, To, Cc, Subject and List-Id, as a header block.
+    """
+
+    message: RemoteMessage
+    head: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +164,7 @@ class Run:
         started: Aware.
         selection: In words, for people and the manifest.
         cut_off: The resolved instant of the selection, if it has one.
+        undo: What to type to put back what this run deletes; empty where that cannot be said.
     """
 
     id: str
@@ -116,6 +176,7 @@ class Run:
     started: datetime
     selection: str = ""
     cut_off: datetime | None = None
+    undo: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +224,17 @@ class Known(NamedTuple):
     Attributes:
         size: As announced then, in octets; None if the server did not say.
         internal_date: Likewise, aware.
+        unsure: Whether other octets came than were announced, and no second fetch has confirmed them yet.
+        hold: Why it may never be deleted; empty if nothing speaks against it.
+        put_back: Whether its octets were put back on the server once.
     """
 
     location: Location
     size: int | None
     internal_date: datetime | None
+    unsure: bool = False
+    hold: str = ""
+    put_back: bool = False
 
     def is_same(self, message: RemoteMessage) -> bool:
         """Tell whether a listed message can be the archived one."""
@@ -186,6 +253,9 @@ class Placement:
         hold: Why this message may never be deleted; empty if nothing speaks against it.
         origin: `fetched` or `manifest` are evidence for a deletion; `uidlist` and `import` never are.
         archived_at: When a run archived it first under this UID.
+        object_id: See `RemoteMessage.object_id`.
+        confirmed: Whether a second fetch gave the same octets; asked only where the size is not what was announced.
+        put_back: Whether these octets were put back on the server after a deletion.
     """
 
     mailbox: str
@@ -201,6 +271,9 @@ class Placement:
     hold: str = ""
     origin: str = "fetched"
     archived_at: datetime | None = None
+    object_id: str = ""
+    confirmed: bool = False
+    put_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +287,7 @@ class MailboxStatus:
         highestmodseq: RFC 7162; None without CONDSTORE.
         writable: Whether the mailbox is open read-write and `\\Deleted` can be stored for good.
         uids_stick: False after UIDNOTSTICKY (RFC 4315 section 2).
+        obstacle: Why it is not writable, in a few words; empty while nothing was tried.
     """
 
     exists: int
@@ -222,6 +296,7 @@ class MailboxStatus:
     highestmodseq: int | None = None
     writable: bool = False
     uids_stick: bool = True
+    obstacle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +329,7 @@ class Capabilities:
         search: Whether `Criteria.imap_search` can be served.
         uidplus: UID EXPUNGE of exactly a set (RFC 4315). `move`: UID MOVE (RFC 6851).
         quota: Whether quota can be asked for (RFC 9208).
+        labels: Whether mailboxes are labels of messages that exist once (Gmail, X-GM-EXT-1).
         chunk: How many messages one archive-and-delete chunk may hold; None for no limit.
     """
 
@@ -263,6 +339,7 @@ class Capabilities:
     uidplus: bool = False
     move: bool = False
     quota: bool = False
+    labels: bool = False
     chunk: int | None = None
 
 

@@ -7,16 +7,17 @@ The law of this room: pure; a listing, what the archive holds and a policy go in
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from mailarchive.events import Planned, PlannedMailbox, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from mailarchive.model import Mailbox, MailboxStatus, Quota, RemoteMessage
+    from mailarchive.model import UID, UIDL, Mailbox, MailboxStatus, Quota, RemoteMessage
     from mailarchive.policy import Policy
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -29,12 +30,22 @@ class Listed:
     Attributes:
         fetch: Chosen and not archived, in ascending order of UID.
         already: Chosen and archived.
+        stays: Why some of both will stay on the server as far as the listing tells; only for a run that may delete.
+        unsure: Some of `already` of which other octets came than were announced; a second fetch is to confirm them.
+        held: Why nothing of this mailbox may be deleted in this run; empty if nothing speaks against it.
     """
 
     mailbox: Mailbox
     status: MailboxStatus
     fetch: tuple[RemoteMessage, ...]
     already: tuple[RemoteMessage, ...]
+    stays: Mapping[UID | UIDL, str] = field(default_factory=dict)
+    unsure: tuple[RemoteMessage, ...] = ()
+    held: str = ""
+
+    def keeps(self, message: RemoteMessage) -> bool:
+        """Tell whether a message will stay on the server, as far as is known."""
+        return bool(self.held) or message.uid in self.stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,11 @@ class MailboxPlan(Listed):
     def size(self) -> int:
         """Octets to fetch, as far as the server announced them."""
         return sum(message.size or 0 for message in self.fetch)
+
+    @property
+    def leaving(self) -> list[RemoteMessage]:
+        """The messages that a deletion would be tried on."""
+        return [message for message in (*self.fetch, *self.already) if not self.keeps(message)]
 
     @property
     def tally(self) -> Tally:
@@ -62,8 +78,13 @@ class Plan:
 
     mailboxes: tuple[MailboxPlan, ...]
 
+    @property
+    def leaving(self) -> int:
+        """How many messages a deletion would be tried on."""
+        return sum(len(part.leaving) for part in self.mailboxes)
+
     def event(self) -> Planned:
-        """Describe the plan to the screen."""
+        """Describe the plan to the screen, as that of a run that does not delete."""
         return Planned(
             tuple(
                 PlannedMailbox(
@@ -78,21 +99,42 @@ class Plan:
             )
         )
 
+    def deletion(self, method: str, *, held: str = "", quota: Quota | None = None) -> Planned:
+        """Describe the plan of a run that deletes."""
+        plain = self.event()
+        boxes = []
+        kept: Counter[str] = Counter()
+        for shown, part in zip(plain.mailboxes, self.mailboxes, strict=True):
+            leaving = part.leaving
+            size = sum(message.size or 0 for message in leaving)
+            boxes.append(replace(shown, delete=len(leaving), delete_size=size, keep=shown.selected - len(leaving)))
+            kept.update(part.held or part.stays[m.uid] for m in (*part.fetch, *part.already) if part.keeps(m))
+        return Planned(
+            tuple(boxes), deleting=True, method=method, kept=tuple(kept.most_common()), quota=quota, held=held
+        )
 
-def make(listings: Sequence[Listed], policy: Policy, quota: Quota | None = None) -> Plan:
+
+def make(listings: Sequence[Listed], policy: Policy, quota: Quota | None = None, *, deleting: bool = False) -> Plan:
     """Turn listings into the plan.
 
     `free` and `keep_under` choose among all selected messages, archived or not, because together they are what must
-    go to reach the target. `limit` bounds the work of this run, so it counts only what is to be fetched: the next run
-    goes on behind it.
+    go to reach the target; what will stay on the server does not count towards it. `limit` bounds the work of this
+    run: it counts what is to be fetched, and where the run may delete, what is to be deleted; the next run goes on
+    behind it.
     """
     room = _octets_to_choose(policy, quota)
     if room is not None:
-        listings = list(_keep_only(listings, _first_octets(listings, room)))
+        listings = list(_keep_only(listings, _first_octets(listings, room), _is_chosen))
     if policy.limit is not None:
-        oldest = sorted(_candidates(listings, fetch_only=True))[: policy.limit]
-        listings = list(_keep_only(listings, {key[1:] for key in oldest}, fetch_only=True))
-    return Plan(tuple(MailboxPlan(part.mailbox, part.status, part.fetch, part.already) for part in listings))
+        counts = _is_work if deleting else _is_fetched
+        oldest = sorted(_candidates(listings, counts))[: policy.limit]
+        listings = list(_keep_only(listings, {key[1:] for key in oldest}, counts))
+    return Plan(
+        tuple(
+            MailboxPlan(each.mailbox, each.status, each.fetch, each.already, each.stays, each.unsure, each.held)
+            for each in listings
+        )
+    )
 
 
 def _octets_to_choose(policy: Policy, quota: Quota | None) -> int | None:
@@ -108,37 +150,57 @@ def _octets_to_choose(policy: Policy, quota: Quota | None) -> int | None:
     return max(targets) if targets else None
 
 
-def _candidates(listings: Sequence[Listed], *, fetch_only: bool = False) -> Iterator[tuple[datetime, int, int]]:
+Counts: TypeAlias = "Callable[[Listed, int, RemoteMessage], bool]"
+"""Whether a limit counts a message, by its index in `fetch` followed by `already`."""
+
+
+def _is_chosen(_part: Listed, _index: int, _message: RemoteMessage) -> bool:
+    return True
+
+
+def _is_fetched(part: Listed, index: int, _message: RemoteMessage) -> bool:
+    return index < len(part.fetch)
+
+
+def _is_work(part: Listed, index: int, message: RemoteMessage) -> bool:
+    return index < len(part.fetch) or not part.keeps(message)
+
+
+def _candidates(listings: Sequence[Listed], counts: Counts) -> Iterator[tuple[datetime, int, int]]:
     """Give date, index of the mailbox, and index of the message in `fetch` followed by `already`."""
     for number, part in enumerate(listings):
-        chosen = part.fetch if fetch_only else (*part.fetch, *part.already)
-        for index, message in enumerate(chosen):
-            yield message.internal_date or _NEVER, number, index
+        for index, message in enumerate((*part.fetch, *part.already)):
+            if counts(part, index, message):
+                yield message.internal_date or _NEVER, number, index
 
 
 def _first_octets(listings: Sequence[Listed], room: int) -> set[tuple[int, int]]:
     """Take the oldest messages until their octets reach `room`."""
     taken: set[tuple[int, int]] = set()
-    for _, number, index in sorted(_candidates(listings)):
+    for _, number, index in sorted(_candidates(listings, _is_chosen)):
         if room <= 0:
             break
         part = listings[number]
         message = part.fetch[index] if index < len(part.fetch) else part.already[index - len(part.fetch)]
         taken.add((number, index))
-        room -= message.size or 0
+        if not part.keeps(message):
+            room -= message.size or 0
     return taken
 
 
-def _keep_only(
-    listings: Iterable[Listed], taken: set[tuple[int, int]], *, fetch_only: bool = False
-) -> Iterator[Listed]:
+def _keep_only(listings: Iterable[Listed], taken: set[tuple[int, int]], counts: Counts) -> Iterator[Listed]:
+    """Leave out what counts and was not taken."""
     for number, part in enumerate(listings):
-        fetch = tuple(m for index, m in enumerate(part.fetch) if (number, index) in taken)
-        behind = len(part.fetch)
-        already = part.already
-        if not fetch_only:
-            already = tuple(m for index, m in enumerate(already, behind) if (number, index) in taken)
-        yield Listed(part.mailbox, part.status, fetch, already)
+        left = {
+            index
+            for index, message in enumerate((*part.fetch, *part.already))
+            if (number, index) in taken or not counts(part, index, message)
+        }
+        fetch = tuple(m for index, m in enumerate(part.fetch) if index in left)
+        already = tuple(m for index, m in enumerate(part.already, len(part.fetch)) if index in left)
+        there = {message.uid for message in already}
+        unsure = tuple(message for message in part.unsure if message.uid in there)
+        yield Listed(part.mailbox, part.status, fetch, already, part.stays, unsure, part.held)
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

@@ -39,6 +39,9 @@ class Keep(StrEnum):
     NO_FLAGS = "flags unknown"
     NO_SIZE = "size unknown"
     NOT_SELECTED = "no longer selected"
+    OTHER_LABEL = "also in a mailbox that is not selected"
+    PUT_BACK = "put back"
+    ENOUGH = "enough was freed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,9 @@ class Policy:
         limit: At most so many messages are fetched by the run, oldest first.
         free: Choose the oldest until their sizes add up to so many octets.
         keep_under: Choose the oldest until the quota use would fall under so many percent.
-        keep_flagged: Flagged messages stay. `keep_unread`: unseen ones stay.
+        keep_flagged: Flagged messages stay. `keep_unread`: unseen ones stay. `keep_put_back`: those stay that were put
+            back after a deletion.
+        relative: Whether the cut-off counts from now, so that a wrong clock chooses wrong messages.
     """
 
     before: datetime | None = None
@@ -103,6 +108,8 @@ class Policy:
     keep_under: float | None = None
     keep_flagged: bool = True
     keep_unread: bool = False
+    keep_put_back: bool = True
+    relative: bool = False
 
     @property
     def needs_headers(self) -> bool:
@@ -151,14 +158,21 @@ class Policy:
                 return False
         return not self.headers or (envelope is not None and self.headers.match(envelope))
 
-    def keeps(self, message: RemoteMessage, envelope: Envelope | None) -> Keep | None:
+    def keeps(
+        self, message: RemoteMessage, envelope: Envelope | None, *, excluded: str = "", put_back: bool = False
+    ) -> Keep | None:
         """Say why a message must stay on the server, judged on fresh facts; None if nothing speaks for that.
 
         `envelope` must hold the fields of the identity probe; without it the sending date is unknown, and only then
-        is the rule of the younger of two dates not applied.
+        is the rule of the younger of two dates not applied. `excluded` is a mailbox outside the selection that shows
+        the same message; `put_back` tells that the message was put back after a deletion.
         """
         if not self.selects(message, envelope):
             return Keep.NOT_SELECTED
+        if excluded:
+            return Keep.OTHER_LABEL
+        if put_back and self.keep_put_back:
+            return Keep.PUT_BACK
         if (self.before or self.after) and self.date_of(message, envelope) is None:
             return Keep.NO_DATE
         if self._sent_later(envelope):
@@ -189,9 +203,7 @@ class Policy:
         A pattern with a wildcard does not bring in Junk, Trash, Drafts, All Mail or another user's mailboxes: only
         their exact name does.
         """
-        if not mailbox.selectable:
-            return False
-        if any(matches(pattern[1:], mailbox.name) for pattern in self.mailboxes if pattern.startswith("!")):
+        if not mailbox.selectable or self.refuses(mailbox):
             return False
         wanted = [pattern for pattern in self.mailboxes if not pattern.startswith("!")]
         if any(same_name(pattern, mailbox.name) for pattern in wanted):
@@ -199,6 +211,10 @@ class Policy:
         if mailbox.special_use & SKIPPED_USES or not mailbox.personal:
             return False
         return not wanted or any(matches(pattern, mailbox.name) for pattern in wanted)
+
+    def refuses(self, mailbox: Mailbox) -> bool:
+        """Tell whether a pattern with a leading `!` leaves this mailbox out."""
+        return any(matches(pattern[1:], mailbox.name) for pattern in self.mailboxes if pattern.startswith("!"))
 
     def missing(self, names: list[str]) -> list[str]:
         """Give the patterns without a wildcard that no mailbox of the server answers to."""

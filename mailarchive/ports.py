@@ -7,27 +7,33 @@ Every adapter passes the contract suite of its port in `tests/contract/`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from mailarchive.errors import ExitCode
+    from mailarchive.expunge import ExpungeOrder
     from mailarchive.model import (
         UID,
         UIDL,
         Capabilities,
         Criteria,
         Digest,
+        ItemState,
         Known,
         Location,
         Mailbox,
         MailboxStatus,
+        Method,
         NotFetched,
         Placement,
         Quota,
         RemoteMessage,
+        Sighting,
         StoredMessage,
     )
 
@@ -80,8 +86,57 @@ class OpenMailbox(Protocol):
         """
         ...
 
+    def probe(self, uids: Sequence[UID | UIDL]) -> Iterator[Sighting]:
+        """Look at messages afresh (`safety.md` D2); one that is gone does not come, and one that comes twice may."""
+        ...
+
     def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[Incoming | NotFetched]:
         """Give the bodies, in any order, never marking anything as read; each message asked for comes exactly once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExpungeResult:
+    """What a server made of an order, as far as a look after it tells.
+
+    Attributes:
+        states: For each UID of the order: `GONE`, `IN_TRASH`, `MARKED`, or `REFUSED` with our mark taken off again.
+        reason: Why some were refused, in the server's words or ours; empty if none was.
+        ignored: Whether the server said OK and did not do it: nothing more may be deleted on it.
+        strangers: How many messages that others had marked vanished with ours: the server ignores the set, and all
+            deletion on the account stops.
+        lifted: UIDs of strangers whose marks could not be put back (`exclusive` only); they stay in the journal.
+    """
+
+    states: Mapping[UID | UIDL, ItemState]
+    reason: str = ""
+    ignored: bool = False
+    strangers: int = 0
+    lifted: frozenset[UID | UIDL] = frozenset()
+
+
+class WritableMailbox(OpenMailbox, Protocol):
+    """One mailbox, open for deleting."""
+
+    def marked(self) -> frozenset[UID | UIDL]:
+        r"""Give every message of the mailbox that carries `\Deleted`, whoever put it there."""
+        ...
+
+    def mark(self, uids: Sequence[UID | UIDL], *, deleted: bool) -> None:
+        r"""Put `\Deleted` on messages, or take it off; for marks that are given back, never to delete."""
+        ...
+
+    def expunge(self, order: ExpungeOrder) -> ExpungeResult:
+        """Carry an order out: mark, remove exactly those, look again (D5 to D7).
+
+        Raises:
+            MailboxError: The server refused before anything was changed for good; nothing of the order is deleted.
+            AccountError: The line died; what came of the order is unknown until the next session looks.
+        """
+        ...
+
+    def in_trash(self, object_ids: Collection[str], trash: Mailbox) -> Mapping[str, UID]:
+        """Find messages in the trash by the ids that they keep (Gmail); for settling what a dead line left open."""
         ...
 
 
@@ -101,6 +156,10 @@ class Source(Protocol):
         """Open a mailbox for reading (EXAMINE). Raises MailboxError if this one cannot be opened."""
         ...
 
+    def select(self, mailbox: Mailbox) -> AbstractContextManager[WritableMailbox]:
+        """Open a mailbox for deleting (SELECT); `status` says whether it may be. Raises MailboxError likewise."""
+        ...
+
 
 @runtime_checkable
 class HasQuota(Protocol):
@@ -108,6 +167,40 @@ class HasQuota(Protocol):
 
     def quota(self) -> Quota | None:
         """STORAGE of the root of INBOX nearest to its limit; None if the server has no limit or does not say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Appending:
+    """A message to be put on the server.
+
+    Attributes:
+        size: Its octets; `chunks` gives exactly so many.
+        flags: Flags and keywords to give it. `labels`: likewise, where the server has labels.
+        internal_date: Aware; None lets the server take the present.
+    """
+
+    size: int
+    chunks: Callable[[], Iterator[Chunk]]
+    flags: frozenset[str] = frozenset()
+    internal_date: datetime | None = None
+    labels: frozenset[str] = frozenset()
+
+
+@runtime_checkable
+class CanAppend(Protocol):
+    """A source that takes messages (RFC 9051 section 6.3.12)."""
+
+    def create(self, name: str) -> Mailbox:
+        """Make a mailbox. Raises MailboxError if the server refuses."""
+        ...
+
+    def append(self, mailbox: Mailbox, message: Appending) -> UID | None:
+        """Put a message into a mailbox; gives its UID where the server tells it (APPENDUID, RFC 4315).
+
+        Raises:
+            MessageError: The server refused this one. `MailboxError`: it has no room for more, or no such mailbox.
+        """
         ...
 
 
@@ -187,13 +280,48 @@ class Archive(Protocol):
         """Give every message: the parts of its folder and its location."""
         ...
 
+    def also(self, mailbox: Mailbox, stored: StoredMessage, message: RemoteMessage) -> StoredMessage:
+        """Place a message that is durable already into another mailbox too, by a link where that can be.
+
+        It is part of the batch and counts after `sync`, like what `add` takes.
+        """
+        ...
+
     def manifest(self, run: str) -> Manifest:
         """Begin the manifest of a run."""
+        ...
+
+    def told(self, run: str) -> Iterator[Mapping[str, object]]:
+        """Give the lines of the manifest of a run that was; a torn last line is left out.
+
+        Raises:
+            MissingError: There is no such manifest. `ArchiveError`: it cannot be read.
+        """
         ...
 
     def folder(self, mailbox: Mailbox) -> str:
         """The folder, relative to the archive and with `/`, that holds (or would hold) this mailbox."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """A batch of deletions whose end is not known (`safety.md` section 5).
+
+    Attributes:
+        number: Of the batch.
+        run: That intended it.
+        items: The placement of each message that is still open, and whether it was marked before we came.
+        lifted: UIDs of strangers whose marks were taken off for `exclusive` and are not given back yet.
+    """
+
+    number: int
+    run: str
+    mailbox: str
+    uidvalidity: int
+    method: Method
+    items: tuple[tuple[Placement, bool], ...]
+    lifted: frozenset[UID | UIDL] = frozenset()
 
 
 class Catalogue(Protocol):
@@ -225,6 +353,46 @@ class Catalogue(Protocol):
 
     def saw(self, run: str, statuses: Mapping[str, MailboxStatus]) -> None:
         """Remember the mailboxes of the server as this run saw them."""
+        ...
+
+    def rows(self, mailbox: str, uidvalidity: int | None, uids: Sequence[UID | UIDL]) -> Mapping[UID | UIDL, Placement]:
+        """Give the whole rows of some messages of a mailbox, those that are there."""
+        ...
+
+    def confirm(self, mailbox: str, uidvalidity: int | None, found: Mapping[UID | UIDL, str]) -> None:
+        """Commit what a second fetch showed: for each UID why it must be held; empty if the octets were the same."""
+        ...
+
+    def intend(self, run: str, order: ExpungeOrder) -> int:
+        """Commit, before the server hears of it, what is about to be deleted (D4); gives the number of the batch.
+
+        The copies were just read back, so this also is when they were last verified.
+        """
+        ...
+
+    def settle(
+        self, batch: int, states: Mapping[UID | UIDL, ItemState], given_back: Collection[UID | UIDL] = ()
+    ) -> None:
+        """Commit what came of messages of a batch, and which strangers have their marks again.
+
+        A message that is `GONE` or `IN_TRASH` is expunged from now on. The batch is closed when nothing is open.
+        """
+        ...
+
+    def open_batches(self) -> Sequence[OpenBatch]:
+        """Give what earlier runs intended and nobody knows the end of, oldest first."""
+        ...
+
+    def remember_put_back(self, run: str, messages: Collection[tuple[Digest, str]]) -> None:
+        """Commit that octets are on the server again: digest, and ident (see `Envelope.ident`)."""
+        ...
+
+    def sane_now(self) -> datetime | None:
+        """Give the time of the latest run whose clock was not in doubt; None if there was none."""
+        ...
+
+    def trust_clock(self, now: datetime) -> None:
+        """Commit that the clock was right at this time."""
         ...
 
     def begin(self, run: str, facts: Mapping[str, object]) -> None:

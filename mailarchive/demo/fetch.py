@@ -15,13 +15,13 @@ from mailarchive.demo import anatomy
 from mailarchive.demo.syntax import BadError, internal_date, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mailarchive.demo.mailbox import Message
     from mailarchive.demo.syntax import Arguments
     from mailarchive.demo.view import View
 
-_NAME = re.compile(rb"[A-Za-z0-9.]+")
+_NAME = re.compile(rb"[A-Za-z0-9.-]+")
 _BODY = re.compile(rb"BODY(\.PEEK)?\[", re.IGNORECASE)
 _SECTION = re.compile(rb"(?:HEADER\.FIELDS(?:\.NOT)?|HEADER|TEXT|[0-9][A-Z0-9.]*)?", re.IGNORECASE)
 _PARTIAL = re.compile(rb"<(\d{1,10})\.(\d{1,10})>")
@@ -49,8 +49,14 @@ class Item:
     sets_seen: bool = False
 
 
-def items(arguments: Arguments, view: View, *, uid: bool) -> list[Item]:
+def items(arguments: Arguments, view: View, more: Mapping[bytes, Callable[[View], Item]], *, uid: bool) -> list[Item]:
     """Read the items of a FETCH command, and add UID where the command is UID FETCH.
+
+    Args:
+        arguments: Standing at the first item.
+        view: The selected mailbox.
+        more: The items of this server that the RFC does not know.
+        uid: Whether the command is UID FETCH.
 
     Raises:
         BadError: They break the grammar.
@@ -59,7 +65,7 @@ def items(arguments: Arguments, view: View, *, uid: bool) -> list[Item]:
     if arguments.take(b"FAST"):
         found = [_plain(name, view) for name in _FAST]
     else:
-        found = arguments.items(lambda: _item(arguments, view))
+        found = arguments.items(lambda: _item(arguments, view, more))
     if uid and all(item.name != b"UID" for item in found):
         found.insert(0, _plain(b"UID", view))
     return found
@@ -79,12 +85,14 @@ def response(number: int, message: Message, wanted: Sequence[Item]) -> Iterator[
     yield b")\r\n"
 
 
-def _item(arguments: Arguments, view: View) -> Item:
+def _item(arguments: Arguments, view: View, more: Mapping[bytes, Callable[[View], Item]]) -> Item:
     if arguments.peek(b"BODY[") or arguments.peek(b"BODY.PEEK["):
         return _body(arguments)
     name = arguments.match(_NAME, "a data item")[0].upper()
     if name in _NOT_OFFERED:
         raise NotOfferedError(name.decode())
+    if name in more:
+        return more[name](view)
     return _plain(name, view)
 
 

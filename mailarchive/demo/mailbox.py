@@ -148,25 +148,16 @@ class Mailbox:
         with self.account.lock:
             named = self._spelled(flags)
             for message in messages:
-                after = _changed(message.flags, change, named)
-                if message.expunged or after == message.flags:
-                    continue
-                message.flags = after
-                for listener in self._listeners:
-                    if listener is not untold:
-                        listener.flagged(message)
+                if not message.expunged:
+                    self._reflag(message, changed(message.flags, change, named), untold)
 
     def expunge(self, messages: Iterable[Message]) -> None:
         """Remove messages of this mailbox for good; those expunged before are skipped."""
         with self.account.lock:
             for message in messages:
-                if message.expunged:
-                    continue
-                del self._messages[message.uid]
-                message.expunged = True
-                self.account.release(len(message.raw))
-                for listener in self._listeners:
-                    listener.expunged(message)
+                if not message.expunged:
+                    self._dismiss(message)
+                    self.account.release(len(message.raw))
 
     def take(self, messages: Sequence[Message]) -> list[Message]:
         """Copy messages of any mailbox of the account into this one, all or none, with their flags and dates.
@@ -182,6 +173,11 @@ class Mailbox:
 
     def _add(self, raw: bytes, internal_date: datetime, flags: frozenset[str]) -> Message:
         message = Message(self.uidnext, raw, internal_date, flags)
+        self._admit(message)
+        return message
+
+    def _admit(self, message: Message) -> None:
+        """Show a message that has the next UID, and tell; the lock is held."""
         self._messages[message.uid] = message
         self.uidnext += 1
         claimant = next((listener for listener in self._listeners if listener.writable), None)
@@ -189,7 +185,22 @@ class Mailbox:
             listener.appended(message, recent=claimant is None or listener is claimant)
         if claimant is not None:
             self.recent_from = self.uidnext
-        return message
+
+    def _dismiss(self, message: Message) -> None:
+        """Show a message no longer, and tell; the lock is held."""
+        del self._messages[message.uid]
+        message.expunged = True
+        for listener in self._listeners:
+            listener.expunged(message)
+
+    def _reflag(self, message: Message, flags: frozenset[str], untold: Listener | None = None) -> None:
+        """Give a message these flags, and tell all but `untold` if they are others; the lock is held."""
+        if flags == message.flags:
+            return
+        message.flags = flags
+        for listener in self._listeners:
+            if listener is not untold:
+                listener.flagged(message)
 
     def _spelled(self, flags: Iterable[str]) -> frozenset[str]:
         return frozenset(
@@ -201,7 +212,8 @@ class Mailbox:
             raise NoSuchMailboxError(self.name)
 
 
-def _changed(before: frozenset[str], change: FlagChange, named: frozenset[str]) -> frozenset[str]:
+def changed(before: frozenset[str], change: FlagChange, named: frozenset[str]) -> frozenset[str]:
+    """Give the flags after a change."""
     if change is FlagChange.ADD:
         return before | named
     if change is FlagChange.REMOVE:

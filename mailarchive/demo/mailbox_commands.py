@@ -138,6 +138,8 @@ def append(session: Session, arguments: Arguments) -> bytes:
         raise NoError(b"[CANNOT] a message has at least one octet and no NUL")
     mailbox = target(session, name)
     message = mailbox.append(raw, moment, flags)
+    if not session.offers("UIDPLUS"):
+        return b"APPEND completed"
     return b"[APPENDUID %d %d] APPEND completed" % (mailbox.uidvalidity, message.uid)
 
 

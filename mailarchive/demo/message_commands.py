@@ -69,7 +69,7 @@ def search(session: Session, arguments: Arguments, *, uid: bool) -> bytes:
     view = session.selected
     asked = searching.options(arguments)
     try:
-        test = searching.Keys(arguments, view).program()
+        test = searching.Keys(arguments, view, session.dialect.keys).program()
     except searching.CharsetError:
         raise NoError(b"[BADCHARSET (US-ASCII UTF-8)] that charset is not known here") from None
     found = [
@@ -88,7 +88,7 @@ def fetch(session: Session, arguments: Arguments, *, uid: bool) -> bytes:
     arguments.space()
     view = session.selected
     try:
-        items = fetching.items(arguments, view, uid=uid)
+        items = fetching.items(arguments, view, session.dialect.items, uid=uid)
     except fetching.NotOfferedError as error:
         raise NoError(b"[CANNOT] %s is not offered here" % str(error).encode()) from None
     arguments.end()
@@ -122,8 +122,8 @@ def store(session: Session, arguments: Arguments, *, uid: bool) -> bytes:
     view = _writable(session)
     with session.user.lock:
         chosen = view.select(named, uid=uid)
-        view.mailbox.change_flags([message for _, message in chosen], change, flags, untold=view)
         kept = [(number, message) for number, message in chosen if not message.expunged]
+        view.mailbox.change_flags([message for _, message in kept], change, flags, untold=view)
         if not silent:
             _tell_flags(session, view, kept, uid=uid)
     if len(kept) < len(chosen):
@@ -136,7 +136,7 @@ def copy(session: Session, arguments: Arguments, *, uid: bool) -> bytes:
     with session.user.lock:
         messages, mailbox = _to_mailbox(session, arguments, uid=uid)
         copies = mailbox.take(messages)
-    return _copyuid(mailbox, messages, copies) + b"COPY completed"
+    return _copyuid(session, mailbox, messages, copies) + b"COPY completed"
 
 
 def move(session: Session, arguments: Arguments, *, uid: bool) -> bytes:
@@ -146,7 +146,7 @@ def move(session: Session, arguments: Arguments, *, uid: bool) -> bytes:
         messages, mailbox = _to_mailbox(session, arguments, uid=uid)
         moved = session.user.move(view.mailbox, messages, mailbox)
     if moved:
-        session.wire.write(b"* OK %smoved\r\n" % _copyuid(mailbox, messages, moved))
+        session.wire.write(b"* OK %smoved\r\n" % _copyuid(session, mailbox, messages, moved))
     return b"MOVE completed"
 
 
@@ -171,9 +171,9 @@ def _to_mailbox(session: Session, arguments: Arguments, *, uid: bool) -> tuple[l
     return messages, mailbox
 
 
-def _copyuid(mailbox: Mailbox, sources: Sequence[Message], copies: Sequence[Message]) -> bytes:
-    """Write the response code and a space, or nothing where nothing was copied."""
-    if not copies:
+def _copyuid(session: Session, mailbox: Mailbox, sources: Sequence[Message], copies: Sequence[Message]) -> bytes:
+    """Write the response code and a space, or nothing where nothing was copied or the server has no UIDPLUS."""
+    if not copies or not session.offers("UIDPLUS"):
         return b""
     uids = compact([message.uid for message in sources]), compact([message.uid for message in copies])
     return b"[COPYUID %d %s %s] " % (mailbox.uidvalidity, *uids)

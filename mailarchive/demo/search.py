@@ -12,7 +12,7 @@ from mailarchive.demo import anatomy
 from mailarchive.demo.syntax import BadError, compact, contains
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     from mailarchive.demo.mailbox import Message
@@ -41,11 +41,15 @@ class Keys:
     Args:
         arguments: Standing at the first key, or at CHARSET.
         view: The selected mailbox, for `*` and for `\Recent`.
+        more: The keys of this server that the RFC does not know.
     """
 
-    def __init__(self, arguments: Arguments, view: View) -> None:
+    def __init__(
+        self, arguments: Arguments, view: View, more: Mapping[bytes, Callable[[Arguments, View], Test]]
+    ) -> None:
         self._arguments = arguments
         self._view = view
+        self._more = more
         self._depth = 0
 
     def program(self) -> Test:
@@ -85,6 +89,8 @@ class Keys:
         if arguments.at_sequence_set():
             return self._in_set(uid=False)
         word = arguments.word()
+        if word in self._more:
+            return self._more[word](arguments, self._view)
         for reader in (_flag_key, self._combined, self._by_flag, self._by_date, self._by_text):
             test = reader(word)
             if test is not None:

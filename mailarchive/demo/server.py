@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from mailarchive.demo import mailbox_commands, message_commands, session_commands
-from mailarchive.demo.session import Session
+from mailarchive.demo.session import Dialect, Session
 from mailarchive.demo.wire import HungUpError, Wire
 
 if TYPE_CHECKING:
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
     from mailarchive.demo.store import Store
 
-IMAP_COMMANDS = session_commands.COMMANDS | mailbox_commands.COMMANDS | message_commands.COMMANDS
+DIALECT = Dialect(
+    (
+        *("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "NAMESPACE", "UIDPLUS", "MOVE", "UNSELECT", "ESEARCH"),
+        *("SPECIAL-USE", "QUOTA", "QUOTA=RES-STORAGE"),
+    ),
+    session_commands.COMMANDS | mailbox_commands.COMMANDS | message_commands.COMMANDS,
+)
 
 _RECOVERY = 0.1
 """Seconds to wait where no client can be taken, for want of descriptors."""
@@ -123,6 +129,9 @@ class DemoServer:
         ssl_context: Makes the port speak TLS from the first byte.
         starttls_context: Offers STARTTLS, and then takes no password before it.
         record: Called with each command line of each client, as it came, literals left out.
+        dialect: What it understands, if not what this module says.
+        hidden: Capabilities of the dialect that it shall not have, such as `UIDPLUS`; their commands are answered with
+            BAD, their response codes left out.
     """
 
     def __init__(
@@ -133,12 +142,15 @@ class DemoServer:
         ssl_context: ssl.SSLContext | None = None,
         starttls_context: ssl.SSLContext | None = None,
         record: Callable[[bytes], None] | None = None,
+        dialect: Dialect = DIALECT,
+        hidden: frozenset[str] = frozenset(),
     ) -> None:
         self.store = store
         self.host = host
         self._ssl_context = ssl_context
         self._starttls_context = starttls_context
         self._record = record
+        self._dialect = dialect.without(hidden)
         self._stopping = threading.Event()
         self._imap: Port | None = None
 
@@ -172,7 +184,7 @@ class DemoServer:
         Session(
             wire,
             self.store,
-            IMAP_COMMANDS,
+            self._dialect,
             self._stopping,
             starttls=self._starttls_context,
             record=self._record,

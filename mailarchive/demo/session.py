@@ -8,6 +8,7 @@ breaks the caps or keeps talking nonsense is sent away.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from threading import Event
 
+    from mailarchive.demo.fetch import Item
+    from mailarchive.demo.search import Test
     from mailarchive.demo.store import Account, Store
     from mailarchive.demo.view import View
     from mailarchive.demo.wire import Wire
@@ -40,7 +43,16 @@ MOST_BAD = 10
 _COMMAND = re.compile(rb'([^\x00-\x20(){%*"\\\x7f-\xff+]+) ((?:UID )?[A-Z]+)(?= |\Z)', re.IGNORECASE)
 _TAG = re.compile(rb'[^\x00-\x20(){%*"\\\x7f-\xff+]+(?= )')
 _LITERAL = re.compile(rb"\{(\d{1,10})(\+?)\}\r\n\Z")
-_ALWAYS = "IMAP4rev1 LITERAL+ SASL-IR ID NAMESPACE UIDPLUS MOVE UNSELECT ESEARCH SPECIAL-USE QUOTA QUOTA=RES-STORAGE"
+_EXTENSIONS = {
+    "ID": {b"ID"},
+    "MOVE": {b"MOVE", b"UID MOVE"},
+    "NAMESPACE": {b"NAMESPACE"},
+    "QUOTA": {b"GETQUOTA", b"GETQUOTAROOT"},
+    "UIDPLUS": {b"UID EXPUNGE"},
+    "UNSELECT": {b"UNSELECT"},
+}
+"""The commands that a capability brings."""
+
 _CODES: dict[type[StoreError], bytes] = {
     OverQuotaError: b"[OVERQUOTA] the messages do not fit",
     MailboxExistsError: b"[ALREADYEXISTS] there is such a mailbox",
@@ -80,11 +92,40 @@ class Command(NamedTuple):
     expunges: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a server understands.
+
+    Attributes:
+        capabilities: What it announces at every point, in this order.
+        commands: By name, in capitals.
+        items: The data items of FETCH beyond those of the RFC, by name; each is made for a selected mailbox.
+        keys: The keys of SEARCH beyond those of the RFC, by name; each reads what stands behind the name.
+    """
+
+    capabilities: tuple[str, ...]
+    commands: Mapping[bytes, Command]
+    items: Mapping[bytes, Callable[[View], Item]] = field(default_factory=dict)
+    keys: Mapping[bytes, Callable[[Arguments, View], Test]] = field(default_factory=dict)
+
+    def without(self, hidden: frozenset[str]) -> Dialect:
+        """Leave capabilities out, such as `UIDPLUS`, with the commands that they bring; nothing else is refused."""
+        gone = {name for capability in hidden for name in _EXTENSIONS.get(capability, ())}
+        return replace(
+            self,
+            capabilities=tuple(
+                each for each in self.capabilities if each not in hidden and each.partition("=")[0] not in hidden
+            ),
+            commands={name: command for name, command in self.commands.items() if name not in gone},
+        )
+
+
 class Session:
     """One client.
 
     Args:
         wire: The line; TLS is on it where the port is TLS from the first byte.
+        dialect: What it may say.
         starttls: Offers STARTTLS with this context, and refuses sign-in before it.
         record: Gets each command as it came, literals left out.
 
@@ -98,7 +139,7 @@ class Session:
         self,
         wire: Wire,
         store: Store,
-        commands: Mapping[bytes, Command],
+        dialect: Dialect,
         stopping: Event,
         *,
         starttls: ssl.SSLContext | None = None,
@@ -106,12 +147,12 @@ class Session:
     ) -> None:
         self.wire = wire
         self.store = store
+        self.dialect = dialect
         self.starttls = starttls
         self.tag = b""
         self.account: Account | None = None
         self.view: View | None = None
         self.over = False
-        self._commands = commands
         self._stopping = stopping
         self._record = record
         self._bad = 0
@@ -135,11 +176,16 @@ class Session:
 
     def capability(self) -> bytes:
         """Give what may be used at this point."""
+        always = " ".join(self.dialect.capabilities)
         if self.account is not None:
-            return _ALWAYS.encode()
+            return always.encode()
         if self.may_sign_in:
-            return f"{_ALWAYS} AUTH=PLAIN".encode()
-        return f"{_ALWAYS} STARTTLS LOGINDISABLED".encode()
+            return f"{always} AUTH=PLAIN".encode()
+        return f"{always} STARTTLS LOGINDISABLED".encode()
+
+    def offers(self, capability: str) -> bool:
+        """Tell whether a capability is announced."""
+        return capability in self.dialect.capabilities
 
     def serve(self) -> None:
         """Greet, answer until one side has had enough, and leave the mailbox."""
@@ -212,7 +258,7 @@ class Session:
 
     def _carry_out(self, text: bytes, literals: list[bytes]) -> None:
         found = _COMMAND.match(text)
-        command = self._commands.get(found[2].upper()) if found else None
+        command = self.dialect.commands.get(found[2].upper()) if found else None
         if not found or command is None:
             tag = _TAG.match(text)
             self._answer(tag[0] if tag else b"*", b"BAD that is no command")

@@ -84,9 +84,7 @@ class Account:
         with self.lock:
             if name in self._mailboxes:
                 raise MailboxExistsError(name)
-            for parent in parents(name):
-                if parent not in self._mailboxes:
-                    self._make(parent, frozenset())
+            self._make_parents(name)
             return self._make(name, frozenset(special_use))
 
     def delete(self, name: str) -> None:
@@ -134,9 +132,7 @@ class Account:
                 mailbox = self._mailboxes.pop(name)
                 mailbox.name = target
                 self._mailboxes[target] = mailbox
-            for parent in parents(new):
-                if parent not in self._mailboxes:
-                    self._make(parent, frozenset())
+            self._make_parents(new)
 
     def move(self, source: Mailbox, messages: Sequence[Message], target: Mailbox) -> list[Message]:
         """Move messages of one mailbox into another, all or none; the quota does not matter, as nothing is added."""
@@ -163,11 +159,18 @@ class Account:
         """Count octets that have gone; the lock is held."""
         self.used -= octets
 
+    def _make_parents(self, name: str) -> None:
+        for parent in parents(name):
+            if parent not in self._mailboxes:
+                self._make(parent, frozenset())
+
     def _make(self, name: str, special_use: frozenset[str]) -> Mailbox:
-        mailbox = Mailbox(self, name, self._next_uidvalidity, special_use)
+        mailbox = self._mailboxes[name] = self._build(name, self._next_uidvalidity, special_use)
         self._next_uidvalidity += 1
-        self._mailboxes[name] = mailbox
         return mailbox
+
+    def _build(self, name: str, uidvalidity: int, special_use: frozenset[str]) -> Mailbox:
+        return Mailbox(self, name, uidvalidity, special_use)
 
 
 class Store:
@@ -178,8 +181,13 @@ class Store:
 
     def add_account(self, user: str, password: str, limit: int | None = None) -> Account:
         """Add an account with an empty INBOX; `limit` is its quota in octets."""
-        account = self._accounts[user] = Account(user, password, limit)
+        account = Account(user, password, limit)
+        self.add(account)
         return account
+
+    def add(self, account: Account) -> None:
+        """Add an account that was made elsewhere."""
+        self._accounts[account.user] = account
 
     def account(self, user: str) -> Account:
         """Give the account of a user; KeyError if there is none."""

@@ -2,127 +2,103 @@
 
 The law of this room: the archive outranks this file. Nothing here is needed to read your mail; a catalogue that is
 damaged or belongs to another archive is set aside and a new one begun, which costs time and never a message. A row is
-committed only after the octets it vouches for are durable.
+committed only after the octets it vouches for are durable, and a deletion before the server hears of it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
-import sqlite3
-import tempfile
-import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from mailarchive.errors import ArchiveError, BusyError, DiskError, os_error
-from mailarchive.model import UID, UIDL, Digest, Known, Location, MailboxStatus, Placement
+from mailarchive.catalogue_file import CatalogueFile, copied
+from mailarchive.errors import ArchiveError
+from mailarchive.model import UID, UIDL, Digest, ItemState, Known, Location, MailboxStatus, Method, Placement
+from mailarchive.ports import OpenBatch
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-VERSION = 1
-"""Of the schema, kept in `user_version`; each step of `_migrate` raises it by one."""
+    from mailarchive.expunge import ExpungeOrder
 
-PATIENCE = 10.0
-"""Seconds to wait for another program that looks into the file."""
+EVIDENCE: Final = ("fetched", "manifest")
+"""Origins of the rows that say what a mailbox of the server holds."""
 
-_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+_AT_ONCE = 900
+"""Values in one statement; the oldest SQLite takes 999."""
 
-_UNUSABLE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
+_PUT_BACK = (
+    "(EXISTS (SELECT 1 FROM put_back b WHERE b.digest = c.digest)"
+    " OR (p.ident <> '' AND EXISTS (SELECT 1 FROM put_back b WHERE b.ident = p.ident)))"
+)
+_KNOWN = (
+    "p.uid, p.location, p.size_announced, p.internal_date, c.size IS NOT p.size_announced AND NOT p.confirmed, p.hold"
+)
+_WHOLE = (
+    "p.uid, c.digest, c.size, p.location, p.internal_date, p.flags, p.size_announced, p.ident, p.hold, p.origin,"
+    " p.archived_at, p.object_id, p.confirmed"
+)
 
 
 class SqliteCatalogue:
     """The catalogue of one archive; see `ports.Catalogue`.
 
     Args:
-        path: The file. It is made if it is missing and `readonly` is not set.
+        path: The file; it is made if it is missing.
         archive_id: The archive it must belong to.
         network: Whether it lies on a network filesystem, where a WAL cannot be shared.
         shown: What errors call it; a copy is called by its original.
     """
 
     def __init__(self, path: Path, archive_id: str, *, network: bool = False, shown: Path | None = None) -> None:
-        self.set_aside: Path | None = None
-        self._path = shown or path
-        self._id = archive_id
-        with self._mapped():
-            try:
-                self._open(path, network=network)
-            except (sqlite3.DatabaseError, _ForeignError) as error:
-                if isinstance(error, sqlite3.Error) and _primary(error) not in _UNUSABLE:
-                    raise
-                self._begin_anew(path, network=network)
+        self._file = CatalogueFile(path, archive_id, network=network, shown=shown)
 
     @classmethod
     @contextmanager
     def snapshot(cls, path: Path, archive_id: str) -> Iterator[SqliteCatalogue]:
         """Open a copy, so that a dry run writes nothing beside the mail, not even SQLite's own files."""
-        with tempfile.TemporaryDirectory(prefix="mailarchive-") as folder:
-            copy = Path(folder) / "catalogue.sqlite"
-            with _named(path):
-                _copy(path, copy)
+        with copied(path) as copy:
             catalogue = cls(copy, archive_id, shown=path)
             try:
                 yield catalogue
             finally:
                 catalogue.close()
 
+    @property
+    def set_aside(self) -> Path | None:
+        """Where an unusable catalogue went that was here; None if there was none."""
+        return self._file.set_aside
+
     def close(self) -> None:
-        """Close the file; SQLite then folds its WAL into it."""
-        self._db.close()
+        """Close the file."""
+        self._file.close()
 
     def placements(self, mailbox: str, uidvalidity: int | None) -> dict[UID | UIDL, Known]:
         """Say which UIDs of this generation of a mailbox are archived, where, and what the server said of them."""
-        with self._mapped():
-            rows = self._db.execute(
-                "SELECT uid, location, size_announced, internal_date FROM placement"
-                " WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?)"
-                " AND uidvalidity = ? AND origin IN ('fetched', 'manifest')",
-                (mailbox, uidvalidity or 0),
-            )
+        with self._file.reading() as db:
+            rows = db.execute(_select(_KNOWN, "p.origin IN (?, ?)"), (mailbox, uidvalidity or 0, *EVIDENCE))
             return {
-                _uid(uid): Known(Location(location), size, datetime.fromisoformat(date) if date else None)
-                for uid, location, size, date in rows
+                _uid(uid): Known(Location(location), size, _time(date), bool(unsure), hold, bool(put_back))
+                for uid, location, size, date, unsure, hold, put_back in rows
             }
 
     def placement(self, mailbox: str, uidvalidity: int | None, uid: UID | UIDL) -> Placement | None:
-        """Give one row; None if there is none."""
-        with self._mapped():
-            row = self._db.execute(
-                "SELECT c.digest, c.size, p.location, p.internal_date, p.flags, p.size_announced, p.ident, p.hold,"
-                " p.origin, p.archived_at FROM placement p JOIN content c ON c.id = p.content"
-                " WHERE p.mailbox = (SELECT id FROM mailbox WHERE name = ?) AND p.uidvalidity = ? AND p.uid = ?",
-                (mailbox, uidvalidity or 0, uid),
-            ).fetchone()
-        if row is None:
-            return None
-        digest, size, location, date, flags, announced, ident, hold, origin, archived_at = row
-        return Placement(
-            mailbox=mailbox,
-            uidvalidity=uidvalidity,
-            uid=uid,
-            digest=Digest(f"sha256:{digest.hex()}"),
-            size=size,
-            location=Location(location),
-            internal_date=datetime.fromisoformat(date) if date else None,
-            flags=frozenset(flags.split()) if flags is not None else None,
-            size_announced=announced,
-            ident=ident,
-            hold=hold,
-            origin=origin,
-            archived_at=datetime.fromisoformat(archived_at),
-        )
+        """Give one row, whatever its origin; None if there is none."""
+        return self._whole(mailbox, uidvalidity, [uid]).get(uid)
+
+    def rows(self, mailbox: str, uidvalidity: int | None, uids: Sequence[UID | UIDL]) -> dict[UID | UIDL, Placement]:
+        """Give the whole rows of some messages of a mailbox, those that are there."""
+        found = self._whole(mailbox, uidvalidity, uids)
+        return {uid: row for uid, row in found.items() if row.origin in EVIDENCE}
 
     def location(self, digest: Digest) -> Location | None:
         """Find any one copy of these octets."""
-        with self._mapped():
-            row = self._db.execute(
+        with self._file.reading() as db:
+            row = db.execute(
                 "SELECT p.location FROM content c JOIN placement p ON p.content = c.id WHERE c.digest = ? LIMIT 1",
                 (_raw(digest),),
             ).fetchone()
@@ -130,16 +106,16 @@ class SqliteCatalogue:
 
     def located(self) -> dict[Location, tuple[Digest, int]]:
         """Give what should be at every location: digest, and octets."""
-        with self._mapped():
-            rows = self._db.execute(
+        with self._file.reading() as db:
+            rows = db.execute(
                 "SELECT DISTINCT p.location, c.digest, c.size FROM placement p JOIN content c ON c.id = p.content"
             )
-            return {Location(place): (Digest(f"sha256:{digest.hex()}"), size) for place, digest, size in rows}
+            return {Location(place): (_digest(digest), size) for place, digest, size in rows}
 
     def last_seen(self, mailbox: str) -> MailboxStatus | None:
         """Say what the last run saw of a mailbox; None if no run ever did."""
-        with self._mapped():
-            row = self._db.execute(
+        with self._file.reading() as db:
+            row = db.execute(
                 "SELECT messages, uidvalidity, uidnext, highestmodseq FROM mailbox"
                 " WHERE name = ? AND seen_run IS NOT NULL",
                 (mailbox,),
@@ -148,37 +124,146 @@ class SqliteCatalogue:
 
     def mailboxes(self) -> Collection[str]:
         """Give the names of the mailboxes that the last run with a list saw on the server."""
-        with self._mapped():
-            rows = self._db.execute(
+        with self._file.reading() as db:
+            rows = db.execute(
                 "SELECT name FROM mailbox WHERE seen_run = (SELECT max(seen_run) FROM mailbox) ORDER BY name"
             )
             return [name for (name,) in rows]
 
     def record(self, run: str, placements: Sequence[Placement]) -> None:
-        """Commit placements whose octets are durable, in one transaction."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._transaction() as db:
-            for name in {placement.mailbox for placement in placements}:
-                db.execute("INSERT OR IGNORE INTO mailbox (name) VALUES (?)", (name,))
+        """Commit placements whose octets are durable, in one transaction.
+
+        A row that names no `archived_at` was archived now. A UID that has a row already keeps its `archived_at` only
+        while its octets are the same; they are on the server again in any case, and their copy was not read back.
+        """
+        now = _now()
+        with self._file.transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO mailbox (name) VALUES (?)", {(row.mailbox,) for row in placements})
             db.executemany(
                 "INSERT OR IGNORE INTO content (digest, size) VALUES (?, ?)",
                 [(_raw(placement.digest), placement.size) for placement in placements],
             )
             db.executemany(
                 "INSERT INTO placement (mailbox, uidvalidity, uid, content, location, internal_date, flags,"
-                " size_announced, ident, hold, origin, archived_at, run)"
+                " size_announced, ident, hold, origin, archived_at, object_id, confirmed, run)"
                 " VALUES ((SELECT id FROM mailbox WHERE name = ?), ?, ?, (SELECT id FROM content WHERE digest = ?),"
-                " ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (mailbox, uidvalidity, uid) DO UPDATE SET content = excluded.content,"
                 " location = excluded.location, verified_at = NULL, internal_date = excluded.internal_date,"
                 " flags = excluded.flags, size_announced = excluded.size_announced, ident = excluded.ident,"
-                " hold = excluded.hold, origin = excluded.origin, run = excluded.run",
+                " hold = excluded.hold, origin = excluded.origin, expunged_at = NULL, object_id = excluded.object_id,"
+                " archived_at = CASE content WHEN excluded.content THEN archived_at ELSE excluded.archived_at END,"
+                " confirmed = excluded.confirmed OR (confirmed AND content = excluded.content), run = excluded.run",
                 [_row(placement, run, now) for placement in placements],
             )
 
+    def confirm(self, mailbox: str, uidvalidity: int | None, found: Mapping[UID | UIDL, str]) -> None:
+        """Commit what a second fetch showed: for each UID why it must be held; empty if the octets were the same."""
+        with self._file.transaction() as db:
+            db.executemany(
+                "UPDATE placement SET confirmed = ?, hold = CASE ? WHEN '' THEN hold ELSE ? END"
+                " WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?) AND uidvalidity = ? AND uid = ?",
+                [(not why, why, why, mailbox, uidvalidity or 0, uid) for uid, why in found.items()],
+            )
+
+    def intend(self, run: str, order: ExpungeOrder) -> int:
+        """Commit what is about to be deleted, and that its copies were just read back; gives the number of the batch.
+
+        Raises:
+            ArchiveError: The order names a message whose row is not here, or is of other octets. Nothing is committed.
+        """
+        now, name, uidvalidity = _now(), order.mailbox.name, order.uidvalidity
+        with self._file.transaction() as db:
+            proved = db.executemany(
+                "UPDATE placement SET verified_at = ? WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?)"
+                " AND uidvalidity = ? AND uid = ? AND content = (SELECT id FROM content WHERE digest = ?)",
+                [(now, name, uidvalidity, item.uid, _raw(item.digest)) for item in order.items],
+            ).rowcount
+            if proved != len(order.items):
+                raise ArchiveError(
+                    f"the catalogue {self._file.shown} does not hold all that is to be deleted from {name}; nothing is"
+                )
+            batch = db.execute(
+                "INSERT INTO expunge_batch (run, mailbox, uidvalidity, method, opened_at)"
+                " VALUES (?, (SELECT id FROM mailbox WHERE name = ?), ?, ?, ?)",
+                (run, name, uidvalidity, order.how.method.value, now),
+            ).lastrowid
+            assert batch is not None
+            db.executemany(
+                "INSERT INTO expunge_item (batch, uid, digest, was_deleted, state) VALUES (?, ?, ?, ?, 'intent')",
+                [(batch, item.uid, _raw(item.digest), item.was_deleted) for item in order.items],
+            )
+            db.executemany(
+                "INSERT INTO foreign_mark (batch, uid, state) VALUES (?, ?, 'lifted')",
+                [(batch, uid) for uid in order.strangers],
+            )
+        return batch
+
+    def settle(
+        self, batch: int, states: Mapping[UID | UIDL, ItemState], given_back: Collection[UID | UIDL] = ()
+    ) -> None:
+        """Commit what came of messages of a batch, and which strangers have their marks again.
+
+        A message that is `GONE` or `IN_TRASH` is expunged from now on. The batch is closed when nothing is open.
+        """
+        now = _now()
+        known = [(state.value, batch, uid) for uid, state in states.items() if state is not ItemState.INTENT]
+        with self._file.transaction() as db:
+            db.executemany("UPDATE expunge_item SET state = ? WHERE batch = ? AND uid = ?", known)
+            db.executemany(
+                "UPDATE placement SET expunged_at = ? WHERE (mailbox, uidvalidity, uid) ="
+                " (SELECT b.mailbox, b.uidvalidity, i.uid FROM expunge_batch b JOIN expunge_item i ON i.batch = b.id"
+                " WHERE b.id = ? AND i.uid = ?)",
+                [(now, batch, uid) for uid, state in states.items() if state.deleted],
+            )
+            db.executemany(
+                "UPDATE foreign_mark SET state = 'restored' WHERE batch = ? AND uid = ?",
+                [(batch, uid) for uid in given_back],
+            )
+            db.execute(
+                "UPDATE expunge_batch AS b SET closed_at = ? WHERE id = ? AND closed_at IS NULL"
+                " AND NOT EXISTS (SELECT 1 FROM expunge_item WHERE batch = b.id AND state = 'intent')"
+                " AND NOT EXISTS (SELECT 1 FROM foreign_mark WHERE batch = b.id AND state = 'lifted')",
+                (now, batch),
+            )
+
+    def open_batches(self) -> list[OpenBatch]:
+        """Give what earlier runs intended and nobody knows the end of, oldest first.
+
+        The digest of an item is that of the copy that was the proof, even if another message was archived under its
+        UID since; the rest of its placement is as it is now.
+        """
+        with self._file.reading() as db:
+            batches = db.execute(
+                "SELECT b.id, b.run, m.name, b.uidvalidity, b.method FROM expunge_batch b"
+                " JOIN mailbox m ON m.id = b.mailbox WHERE b.closed_at IS NULL ORDER BY b.id"
+            ).fetchall()
+            return [self._open_batch(db, row) for row in batches]
+
+    def remember_put_back(self, run: str, messages: Collection[tuple[Digest, str]]) -> None:
+        """Commit that octets are on the server again: digest, and ident (empty if unknown)."""
+        now = _now()
+        with self._file.transaction() as db:
+            db.executemany(
+                "INSERT INTO put_back (digest, ident, run, at) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (digest, ident) DO UPDATE SET run = excluded.run, at = excluded.at",
+                [(_raw(digest), ident, run, now) for digest, ident in messages],
+            )
+
+    def sane_now(self) -> datetime | None:
+        """Give the time of the latest run whose clock was not in doubt; None if there was none."""
+        with self._file.reading() as db:
+            row = db.execute("SELECT value FROM meta WHERE key = 'sane_now'").fetchone()
+        return datetime.fromisoformat(row[0]) if row else None
+
+    def trust_clock(self, now: datetime) -> None:
+        """Commit that the clock was right at this time, whatever was trusted before."""
+        with self._file.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('sane_now', ?)", (now.isoformat(),))
+
     def saw(self, run: str, statuses: Mapping[str, MailboxStatus]) -> None:
         """Remember the mailboxes of the server as this run saw them."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.executemany(
                 "INSERT INTO mailbox (name, messages, uidvalidity, uidnext, highestmodseq, seen_run)"
                 " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET messages = excluded.messages,"
@@ -189,7 +274,7 @@ class SqliteCatalogue:
 
     def begin(self, run: str, facts: Mapping[str, object]) -> None:
         """Commit that a run has begun; `facts` has `command` and `started`."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.execute(
                 "INSERT INTO run (id, command, started, facts) VALUES (?, ?, ?, ?)",
                 (run, str(facts["command"]), str(facts["started"]), json.dumps(dict(facts), default=str)),
@@ -197,169 +282,94 @@ class SqliteCatalogue:
 
     def finish(self, run: str, facts: Mapping[str, object]) -> None:
         """Commit how a run ended."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             result = json.dumps(dict(facts), default=str)
-            db.execute("UPDATE run SET ended = ?, result = ? WHERE id = ?", (now, result, run))
+            db.execute("UPDATE run SET ended = ?, result = ? WHERE id = ?", (_now(), result, run))
 
-    def _open(self, path: Path, *, network: bool) -> None:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            beside = Path(f"{path}{suffix}")
-            if beside.is_symlink() or (beside.exists() and not beside.is_file()):
-                raise ArchiveError(f"{beside} is a link or no file; links inside an archive are not followed")
-        # Made by us with its mode, so that SQLite's own files beside it get the same one.
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
-        try:
-            version = self._version()
-            self._db.execute("PRAGMA foreign_keys = ON")
-            if network:
-                self._db.execute("PRAGMA journal_mode = TRUNCATE")
-                self._db.execute("PRAGMA synchronous = EXTRA")
-            else:
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = FULL")
-            self._migrate(version)
-        except BaseException:
-            self._db.close()
-            raise
+    def _whole(self, mailbox: str, uidvalidity: int | None, uids: Sequence[UID | UIDL]) -> dict[UID | UIDL, Placement]:
+        """Give the whole rows of some messages, whatever their origin, in as few queries as SQLite lets us."""
+        found: dict[UID | UIDL, Placement] = {}
+        with self._file.reading() as db:
+            for begin in range(0, len(uids), _AT_ONCE):
+                part = uids[begin : begin + _AT_ONCE]
+                query = _select(_WHOLE, f"p.uid IN ({', '.join('?' * len(part))})")
+                for row in db.execute(query, (mailbox, uidvalidity or 0, *part)):
+                    found[_uid(row[0])] = _placement(mailbox, uidvalidity, row)
+        return found
 
-    def _version(self) -> int:
-        """Look at the file before anything is changed in it; gives the number of its schema, 0 for a new file."""
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > VERSION:
-            raise ArchiveError(
-                f"{self._path} was written by a later version of mailarchive (schema {version}, known {VERSION})",
-                hint="update mailarchive, or move that file away: the catalogue is then made anew",
-            )
-        tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if version == 0 and tables:
-            raise _ForeignError
-        if version:
-            row = self._db.execute("SELECT value FROM meta WHERE key = 'archive'").fetchone()
-            if row is None or row[0] != self._id:
-                raise _ForeignError
-        return version
-
-    def _migrate(self, version: int) -> None:
-        """Bring the schema to `VERSION`, each step in one transaction with its number."""
-        if version == 0:
-            schema = resources.files("mailarchive").joinpath("schema.sql").read_text(encoding="utf-8")
-            with self._transaction() as db:
-                for statement in _statements(schema):
-                    db.execute(statement)
-                db.execute("INSERT INTO meta VALUES ('archive', ?)", (self._id,))
-                db.execute(f"PRAGMA user_version = {VERSION}")
-
-    def _begin_anew(self, path: Path, *, network: bool) -> None:
-        """Set a catalogue aside that cannot be used, and begin an empty one."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        self.set_aside = path.with_name(f"{path.name}.set-aside-{stamp}")
-        path.rename(self.set_aside)
-        for suffix in ("-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                Path(f"{path}{suffix}").rename(f"{self.set_aside}{suffix}")
-        self._open(path, network=network)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._mapped():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _mapped(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            if _primary(error) == sqlite3.SQLITE_CANTOPEN and not os.access(self._path, os.R_OK | os.W_OK):
-                raise ArchiveError(f"no permission for the catalogue {self._path}") from None
-            if isinstance(error, sqlite3.OperationalError) and _primary(error) in _FULL:
-                raise DiskError(
-                    f"the disk does not take the catalogue {self._path}: {error}",
-                    hint="free some space and run again; what was archived is safe",
-                ) from None
-            if _primary(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise BusyError(
-                    f"another program has the catalogue {self._path} open and holds it", hint="close it and run again"
-                ) from None
-            raise ArchiveError(
-                f"the catalogue {self._path} does not work: {error}",
-                hint="move it away and run again: no mail is lost, and all of it is compared with the server again",
-            ) from None
-        except OSError as error:
-            raise os_error(error, str(self._path)) from None
+    def _open_batch(self, db: sqlite3.Connection, row: tuple[int, str, str, int, str]) -> OpenBatch:
+        number, run, mailbox, uidvalidity, method = row
+        items = db.execute(
+            "SELECT uid, digest, was_deleted FROM expunge_item WHERE batch = ? AND state = 'intent' ORDER BY uid",
+            (number,),
+        ).fetchall()
+        lifted = db.execute("SELECT uid FROM foreign_mark WHERE batch = ? AND state = 'lifted'", (number,))
+        # Each item has a row: `intend` saw to it, and rows are never removed.
+        rows = self._whole(mailbox, uidvalidity, [_uid(uid) for uid, _, _ in items])
+        return OpenBatch(
+            number,
+            run,
+            mailbox,
+            uidvalidity,
+            Method(method),
+            tuple((replace(rows[uid], digest=_digest(digest)), bool(marked)) for uid, digest, marked in items),
+            frozenset(_uid(uid) for (uid,) in lifted),
+        )
 
 
-_PARTS = ("", "-wal", "-journal")
+def _select(columns: str, condition: str) -> str:
+    """Make a query over one generation of a mailbox; the last column says whether the message was put back."""
+    return (
+        f"SELECT {columns}, {_PUT_BACK} FROM placement p JOIN content c ON c.id = p.content"  # noqa: S608 - ours
+        f" WHERE p.mailbox = (SELECT id FROM mailbox WHERE name = ?) AND p.uidvalidity = ? AND {condition}"
+    )
 
 
-def _copy(path: Path, copy: Path) -> None:
-    """Copy a catalogue that another process may be writing: again until nothing has moved meanwhile."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        before = _marks(path)
-        for suffix in _PARTS:
-            Path(f"{copy}{suffix}").unlink(missing_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}", follow_symlinks=False)
-        if _marks(path) == before:
-            return
-        if time.monotonic() > end:
-            raise BusyError(
-                f"the catalogue {path} is being written all the time", hint="run again when the run is over"
-            )
-        time.sleep(0.05)
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _marks(path: Path) -> list[tuple[int, int, bytes]]:
-    """Say of each part how large it is, when it was written, and how it begins (the WAL's salt is there)."""
-    marks = []
-    for suffix in _PARTS:
-        with contextlib.suppress(FileNotFoundError), Path(f"{path}{suffix}").open("rb") as file:
-            found = os.fstat(file.fileno())
-            marks.append((found.st_size, found.st_mtime_ns, file.read(100)))
-    return marks
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise os_error(error, f"{path}, to be copied") from None
-
-
-class _ForeignError(Exception):
-    """The file is a database, and not the catalogue of this archive."""
-
-
-def _primary(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _statements(script: str) -> list[str]:
-    lines = (line.partition("--")[0] for line in script.splitlines())
-    return [statement for statement in "\n".join(lines).split(";") if statement.strip()]
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _raw(digest: Digest) -> bytes:
     return bytes.fromhex(digest.removeprefix("sha256:"))
 
 
+def _digest(raw: bytes) -> Digest:
+    return Digest(f"sha256:{raw.hex()}")
+
+
 def _uid(value: int | str) -> UID | UIDL:
     return UID(value) if isinstance(value, int) else UIDL(value)
 
 
+def _placement(mailbox: str, uidvalidity: int | None, row: tuple[Any, ...]) -> Placement:
+    """Read the columns of `_WHOLE`."""
+    uid, digest, size, location, date, flags, announced, ident, hold, origin, archived_at, object_id, *truths = row
+    return Placement(
+        mailbox=mailbox,
+        uidvalidity=uidvalidity,
+        uid=_uid(uid),
+        digest=_digest(digest),
+        size=size,
+        location=Location(location),
+        internal_date=_time(date),
+        flags=frozenset(flags.split()) if flags is not None else None,
+        size_announced=announced,
+        ident=ident,
+        hold=hold,
+        origin=origin,
+        archived_at=_time(archived_at),
+        object_id=object_id,
+        confirmed=bool(truths[0]),
+        put_back=bool(truths[1]),
+    )
+
+
 def _row(placement: Placement, run: str, now: str) -> tuple[object, ...]:
-    date, flags = placement.internal_date, placement.flags
+    date, flags, archived_at = placement.internal_date, placement.flags, placement.archived_at
     return (
         placement.mailbox,
         placement.uidvalidity or 0,
@@ -372,6 +382,8 @@ def _row(placement: Placement, run: str, now: str) -> tuple[object, ...]:
         placement.ident,
         placement.hold,
         placement.origin,
-        now,
+        archived_at.isoformat() if archived_at is not None else now,
+        placement.object_id,
+        placement.confirmed,
         run,
     )

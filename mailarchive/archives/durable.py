@@ -195,14 +195,15 @@ class Directory:
 
 
 class Draft:
-    """A file that is being written and has no final name yet."""
+    """A file that is being written and has no final name yet; `linked` if it is one that is durable already."""
 
-    __slots__ = ("_fd", "directory", "name")
+    __slots__ = ("_fd", "directory", "linked", "name")
 
-    def __init__(self, directory: Directory, name: str, fd: int) -> None:
+    def __init__(self, directory: Directory, name: str, fd: int | None) -> None:
         self.directory = directory
         self.name = name
-        self._fd = fd
+        self.linked = fd is None
+        self._fd = -1 if fd is None else fd
 
     @property
     def path(self) -> str:
@@ -364,11 +365,19 @@ class Batch:
         With a twin, an equal file that is durable already, the commit links that one and drops the draft.
         """
         try:
-            draft.finish(mtime)
+            if not draft.linked:
+                draft.finish(mtime)
         except ArchiveError:
             draft.drop()
             raise
         self._drafts.append((draft, name, twin))
+
+    def link(self, directory: Directory, old: str, name: str) -> Draft | None:
+        """Begin a file as a second name of a durable one; None where the system has no links for it.
+
+        Octets and date are those of the first name. Raises MissingError if that is not there.
+        """
+        return Draft(self._tmp, name, None) if directory.link(old, self._tmp, name) else None
 
     def adopt(self, directory: Directory, name: str) -> None:
         """Take a file that an interrupted run, or anybody, has left: it and its name are synced like ours."""

@@ -7,12 +7,15 @@ removed. One found damaged is set aside, and the fresh octets take its name.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections import OrderedDict
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.archives import durable
-from mailarchive.archives.box import NAME, Box
+from mailarchive.archives import manifest as manifests
+from mailarchive.archives.box import NAME
+from mailarchive.archives.boxes import SUFFIX, Boxes
 from mailarchive.archives.manifest import RunManifest
 from mailarchive.archives.marker import META
 from mailarchive.errors import ArchiveError, MissingError
@@ -21,17 +24,27 @@ from mailarchive.model import ANSWERED, DRAFT, FLAGGED, FORWARDED, SEEN, Digest,
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mailarchive.archives.box import Box
     from mailarchive.archives.durable import Directory, Draft
     from mailarchive.archives.names import Names
     from mailarchive.model import Mailbox, RemoteMessage
     from mailarchive.ports import Incoming
 
 HEAD = 64 * 1024
-SUFFIX = ".mailarchive"
-SUBFOLDERS = ("cur", "new", "tmp")
-_OPEN_BOXES = 4
+_LOOKS = 3
 
 _FLAG_LETTERS = {DRAFT: "D", FLAGGED: "F", FORWARDED: "P", ANSWERED: "R", SEEN: "S"}
+
+
+class _Choice(NamedTuple):
+    """Under which name a message is kept: of an equal copy that is there, or a free one.
+
+    `damaged` are the digits of a copy that does not match and gives way; empty for none.
+    """
+
+    name: str
+    already: bool = False
+    damaged: str = ""
 
 
 class MaildirArchive:
@@ -63,8 +76,7 @@ class MaildirArchive:
         self._run = run
         self._separator = separator
         self._count = 0
-        self._boxes: OrderedDict[str, Box] = OrderedDict()
-        self._writing: Box | None = None
+        self._boxes = Boxes(root, self.doubts)
 
     def folder(self, mailbox: Mailbox) -> str:
         """Give the folder of a mailbox relative to the archive, with `/` between its parts."""
@@ -72,7 +84,7 @@ class MaildirArchive:
 
     def add(self, mailbox: Mailbox, incoming: Incoming) -> StoredMessage:
         """Take the octets of one message into the current batch; all of a batch go to one mailbox."""
-        box = self._box_for_writing(mailbox)
+        box = self._boxes.for_writing(self.folder(mailbox))
         assert box.batch is not None
         self._count += 1
         draft = box.batch.draft(f"{self._run}.{self._count}{SUFFIX}")
@@ -83,9 +95,29 @@ class MaildirArchive:
             draft.drop()
             raise
 
+    def also(self, mailbox: Mailbox, stored: StoredMessage, message: RemoteMessage) -> StoredMessage:
+        """Place a message that is durable already into another mailbox too; it counts after `sync`.
+
+        It is a hard link where both have the same INTERNALDATE and the filesystem can, else a copy.
+
+        Raises:
+            MissingError: The message is not where it was stored.
+            ArchiveError: It is there and does not match.
+        """
+        box = self._boxes.for_writing(self.folder(mailbox))
+        choice = self._choose(box, message, stored)
+        if not choice.already:
+            draft = self._second(box, choice, stored)
+            try:
+                self._keep(box, draft, choice, message, stored)
+            except BaseException:
+                draft.drop()
+                raise
+        return self._stored(box, stored, choice)
+
     def sync(self) -> None:
         """Make the batch durable and visible."""
-        box = self._writing
+        box = self._boxes.writing
         if box is None or box.batch is None:
             return
         try:
@@ -94,13 +126,13 @@ class MaildirArchive:
             box.pending.clear()
             raise
         box.committed()
-        self._doubt(names_durable=box.batch.names_durable)
+        self._boxes.doubt(names_durable=box.batch.names_durable)
 
     def discard(self) -> None:
         """Drop everything added since the last sync."""
-        if self._writing is not None and self._writing.batch is not None:
-            self._writing.batch.abandon()
-            self._writing.pending.clear()
+        if self._boxes.writing is not None and self._boxes.writing.batch is not None:
+            self._boxes.writing.batch.abandon()
+            self._boxes.writing.pending.clear()
 
     def holds(self, location: Location) -> bool:
         """Tell whether a message is still there, whole as far as its size tells, without reading it."""
@@ -122,8 +154,8 @@ class MaildirArchive:
 
     def scan(self) -> Iterator[tuple[tuple[str, ...], Location]]:
         """Give every message: the parts of its folder and its location."""
-        for parts in self._maildirs():
-            box = self._box("/".join(parts))
+        for parts in self._boxes.maildirs():
+            box = self._boxes.get("/".join(parts))
             if box is not None:
                 for _, name in sorted([*box.files.values(), *box.others.values()]):
                     unique = NAME.fullmatch(name)
@@ -138,27 +170,33 @@ class MaildirArchive:
         finally:
             meta.close()
 
+    def told(self, run: str) -> Iterator[dict[str, object]]:
+        """Give the lines of the manifest of a run that was; a torn last line is left out."""
+        meta = self._root.child(META)
+        try:
+            yield from manifests.told(meta, run)
+        finally:
+            meta.close()
+
     def sweep(self) -> int:
         """Remove what interrupted runs left in `tmp`; gives the number of files. Only under the lock."""
-        removed = 0
-        for parts in list(self._maildirs()):
-            leaf = self._descend(parts)
-            try:
-                if "tmp" in leaf.folders():
-                    removed += _sweep(leaf)
-            finally:
-                leaf.close()
-        return removed
+        return self._boxes.sweep()
 
     def close(self) -> None:
         """Drop what was not synced, and let every descriptor go."""
         self.discard()
-        while self._boxes:
-            self._boxes.popitem()[1].close()
-        self._writing = None
-        self._root.close()
+        self._boxes.close()
 
     def _settle(self, box: Box, draft: Draft, message: RemoteMessage, stored: StoredMessage) -> StoredMessage:
+        """Keep what has come, or the equal copy that is there."""
+        choice = self._choose(box, message, stored)
+        if choice.already:
+            draft.drop()
+        else:
+            self._keep(box, draft, choice, message, stored, may_link=True)
+        return self._stored(box, stored, choice)
+
+    def _choose(self, box: Box, message: RemoteMessage, stored: StoredMessage) -> _Choice:
         """Decide between a new file, a copy that is there, and a damaged copy to be set aside."""
         assert box.batch is not None
         digits = stored.digest.removeprefix("sha256:")
@@ -166,32 +204,86 @@ class MaildirArchive:
             if hexes in box.pending:
                 digest, name = box.pending[hexes]
                 if digest == stored.digest:
-                    draft.drop()
-                    return self._stored(box, stored, name, already=True)
+                    return _Choice(name, already=True)
                 continue
             found = box.digest_of(hexes)
             if found == stored.digest:
-                draft.drop()
                 sub, name = box.files[hexes]
                 box.batch.adopt(box.sub(sub), name)
-                return self._stored(box, stored, name, already=True)
+                return _Choice(name, already=True)
             if found is not None and found.startswith(f"sha256:{hexes}"):
                 continue
-            if found is not None:
-                self._set_aside(box, hexes)
-            name = self._name(hexes, message, stored.size)
-            self._keep(box, draft, name, message, stored)
-            return self._stored(box, stored, name, damaged=found is not None)
+            return _Choice(self._name(hexes, message, stored.size), damaged=hexes if found is not None else "")
         raise ArchiveError(f"{box.folder}: two messages have the same digest and differ")
 
-    def _keep(self, box: Box, draft: Draft, name: str, message: RemoteMessage, stored: StoredMessage) -> None:
+    def _keep(
+        self,
+        box: Box,
+        draft: Draft,
+        choice: _Choice,
+        message: RemoteMessage,
+        stored: StoredMessage,
+        *,
+        may_link: bool = False,
+    ) -> None:
+        """Take a draft into the batch; with `may_link`, an equal file elsewhere is linked in its place."""
         assert box.batch is not None
-        when = message.internal_date
+        if choice.damaged:
+            self._set_aside(box, choice.damaged)
+        name, when = choice.name, message.internal_date
         mtime = when if when is not None and when.timestamp() >= 0 else None
-        box.batch.keep(draft, name, mtime, self._twin(box, name, stored))
+        box.batch.keep(draft, name, mtime, self._twin(box, name, stored) if may_link else None)
         found = NAME.fullmatch(name)
         assert found is not None
         box.pending[found.group(2)] = (stored.digest, name)
+
+    def _second(self, box: Box, choice: _Choice, stored: StoredMessage) -> Draft:
+        """Begin a file with the octets of one in another mailbox.
+
+        A mail program may rename that one at any time, so it is looked for again.
+        """
+        folder, _, unique = stored.location.rpartition("/")
+        source = self._boxes.get(folder) if folder != box.folder else None
+        # A link has the date of its first name. And where a link of it was found damaged, only octets count.
+        link = unique.partition(".")[0] == choice.name.partition(".")[0] and not choice.damaged
+        self._count += 1
+        for _ in range(_LOOKS if source is not None else 0):
+            assert source is not None
+            found = source.find(unique)
+            if found is not None:
+                with contextlib.suppress(MissingError):
+                    return self._borrow(box, found, stored, link=link)
+            source.look()
+        raise MissingError(f"{self._root.path}/{stored.location} is not in the archive")
+
+    def _borrow(self, box: Box, found: tuple[Directory, str], stored: StoredMessage, *, link: bool) -> Draft:
+        """Link a file into `tmp`, or copy it where that cannot be."""
+        assert box.batch is not None
+        directory, name = found
+        temporary = f"{self._run}.{self._count}{SUFFIX}"
+        mismatch = ArchiveError(
+            f"{directory.path}/{name} does not match its name", hint="mailarchive verify tells more"
+        )
+        size = directory.size(name)
+        if size is None:
+            raise MissingError(f"{directory.path}/{name} is gone")
+        if size != stored.size:
+            raise mismatch
+        draft = box.batch.link(directory, name, temporary) if link else None
+        if draft is not None:
+            return draft
+        draft = box.batch.draft(temporary)
+        try:
+            digest = hashlib.sha256()
+            for piece in directory.read(name):
+                draft.write(piece)
+                digest.update(piece)
+            if f"sha256:{digest.hexdigest()}" != stored.digest:
+                raise mismatch
+        except BaseException:
+            draft.drop()
+            raise
+        return draft
 
     def _twin(self, box: Box, name: str, stored: StoredMessage) -> durable.Twin | None:
         """Find an equal file with the same date in another mailbox, and read it back before it is relied on."""
@@ -201,7 +293,7 @@ class MaildirArchive:
         folder, _, unique = location.rpartition("/")
         if folder == box.folder or not name.startswith(unique):
             return None
-        other = self._box(folder)
+        other = self._boxes.get(folder)
         hexes = stored.digest.removeprefix("sha256:")[:32]
         if other is None or other.find(unique) is None or other.digest_of(hexes) != stored.digest:
             return None
@@ -226,100 +318,16 @@ class MaildirArchive:
         letters = "".join(sorted(_FLAG_LETTERS[flag] for flag in message.flags or () if flag in _FLAG_LETTERS))
         return f"{epoch}.{hexes}{SUFFIX},S={size}{self._separator}2,{letters}"
 
-    def _stored(
-        self, box: Box, stored: StoredMessage, name: str, *, already: bool = False, damaged: bool = False
-    ) -> StoredMessage:
-        found = NAME.fullmatch(name)
+    def _stored(self, box: Box, stored: StoredMessage, choice: _Choice) -> StoredMessage:
+        found = NAME.fullmatch(choice.name)
         assert found is not None
         location = Location(f"{box.folder}/{found.group(1)}")
-        return StoredMessage(stored.digest, stored.size, location, already=already, head=stored.head, damaged=damaged)
-
-    def _box_for_writing(self, mailbox: Mailbox) -> Box:
-        folder = self.folder(mailbox)
-        if self._writing is not None and self._writing.folder == folder:
-            return self._writing
-        if self._writing is not None and self._writing.pending:
-            raise AssertionError("a batch goes to one mailbox; sync before the next")
-        stale = self._boxes.pop(folder, None)
-        if stale is not None:
-            stale.close()
-        box = Box(folder, self._make(folder))
-        cur, tmp = box.sub("cur", create=True), box.sub("tmp", create=True)
-        box.sub("new", create=True)
-        self._doubt(names_durable=box.sync())
-        box.batch = durable.Batch(tmp, cur)
-        self._remember(folder, box)
-        self._writing = box
-        return box
-
-    def _make(self, folder: str) -> Directory:
-        """Open the folder of a mailbox, making what is missing.
-
-        Every folder on the way is synced, whoever made it: an interrupted run may not have done so.
-        """
-        return self._descend(tuple(folder.split("/")), create=True)
-
-    def _doubt(self, *, names_durable: bool) -> None:
-        doubt = "this filesystem cannot make the names of files durable"
-        if not names_durable and doubt not in self.doubts:
-            self.doubts.append(doubt)
+        return replace(stored, location=location, already=choice.already, damaged=bool(choice.damaged))
 
     def _find(self, location: Location) -> tuple[Directory, str] | None:
         folder, _, unique = location.rpartition("/")
-        box = self._box(folder)
-        return box.find(unique) if box is not None else None
-
-    def _box(self, folder: str) -> Box | None:
-        """Open the folder of a mailbox for reading; None if it is not there."""
         box = self._boxes.get(folder)
-        if box is not None:
-            self._boxes.move_to_end(folder)
-            return box
-        parts = tuple(folder.split("/"))
-        if any(part in ("", ".", "..", META) for part in parts):
-            return None
-        try:
-            box = Box(folder, self._descend(parts))
-        except MissingError:
-            return None
-        self._remember(folder, box)
-        return box
-
-    def _remember(self, folder: str, box: Box) -> None:
-        self._boxes[folder] = box
-        for old in list(self._boxes):
-            if len(self._boxes) <= _OPEN_BOXES:
-                break
-            if self._boxes[old] is not self._writing and old != folder:
-                self._boxes.pop(old).close()
-
-    def _descend(self, parts: tuple[str, ...], *, create: bool = False) -> Directory:
-        """Open a folder by its parts, one descriptor at a time; with `create`, make and sync each one on the way."""
-        directory = self._root.again()
-        for part in parts:
-            try:
-                below = directory.child(part, create=create)
-                if create:
-                    self._doubt(names_durable=directory.sync())
-            finally:
-                directory.close()
-            directory = below
-        return directory
-
-    def _maildirs(self) -> Iterator[tuple[str, ...]]:
-        """Give the folders that are Maildirs, parents first; one folder is open at a time, however deep they are."""
-        waiting: list[tuple[str, ...]] = [()]
-        while waiting:
-            parts = waiting.pop()
-            directory = self._descend(parts)
-            try:
-                names = directory.folders()
-            finally:
-                directory.close()
-            if parts and "cur" in names:
-                yield parts
-            below = [name for name in names if name not in SUBFOLDERS and (parts or name != META)]
-            waiting.extend((*parts, name) for name in reversed(below))
+        return box.find(unique) if box is not None else None
 
 
 def _pour(incoming: Incoming, draft: Draft) -> tuple[Digest, int, bytes]:
@@ -334,14 +342,3 @@ def _pour(incoming: Incoming, draft: Draft) -> tuple[Digest, int, bytes]:
             head += bytes(chunk[: HEAD - size])
         size += len(chunk)
     return Digest(f"sha256:{digest.hexdigest()}"), size, head
-
-
-def _sweep(leaf: Directory) -> int:
-    tmp = leaf.child("tmp")
-    try:
-        ours = [name for name in tmp.names() if name.endswith(SUFFIX)]
-        for name in ours:
-            tmp.remove(name)
-        return len(ours)
-    finally:
-        tmp.close()

@@ -7,13 +7,23 @@ No subject, no address and no text of a mail is in it.
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from mailarchive.archives.durable import AppendFile
+from mailarchive.errors import ArchiveError, MissingError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mailarchive.archives.durable import Directory
+
+LINE: Final = 1024 * 1024
+"""Octets of a line that is read back, at most."""
+
+RUN: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
+"""What an id of a run looks like; anything else could lead out of the folder."""
 
 
 class RunManifest:
@@ -26,7 +36,7 @@ class RunManifest:
     def write(self, **fields: object) -> None:
         """Append one line; None values are left out."""
         known = {name: value for name, value in fields.items() if value is not None}
-        line = json.dumps(known, ensure_ascii=True, default=_plain, separators=(",", ":"))
+        line = json.dumps(known, ensure_ascii=True, allow_nan=False, default=_plain, separators=(",", ":"))
         self._file.write(line.encode("ascii") + b"\n")
 
     def sync(self) -> None:
@@ -41,9 +51,68 @@ class RunManifest:
             self._runs.close()
 
 
+def told(meta: Directory, run: str) -> Iterator[dict[str, object]]:
+    """Give the lines of the manifest of a run; one at the end that cannot be read is a torn write and is left out.
+
+    Args:
+        meta: The folder that `runs` is in.
+        run: The id of the run, maybe as a user typed it.
+
+    Raises:
+        MissingError: There is no such manifest.
+        ArchiveError: It is a link, a line of it cannot be read, or one is longer than `LINE`.
+    """
+    name = f"{run}.jsonl"
+    try:
+        if not RUN.fullmatch(run):
+            raise MissingError(f"{run} is no id of a run")
+        runs = meta.child("runs")
+    except MissingError:
+        raise MissingError(f"there is no manifest of a run {run}") from None
+    try:
+        if not runs.has(name):
+            raise MissingError(f"there is no manifest of a run {run}")
+        path = f"{runs.path}/{name}"
+        torn = 0
+        for number, line in enumerate(_lines(runs.read(name), path), 1):
+            if torn:
+                raise ArchiveError(f"{path}: line {torn} cannot be read")
+            found = _parsed(line)
+            if found is None:
+                torn = number
+            else:
+                yield found
+    finally:
+        runs.close()
+
+
+def _lines(pieces: Iterator[bytes], path: str) -> Iterator[bytes]:
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        if max(map(len, (*whole, rest))) > LINE:
+            raise ArchiveError(f"{path} has a line of more than {LINE} octets")
+        yield from whole
+    if rest:
+        yield rest
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Read one line; None if it is no JSON object."""
+    try:
+        found = json.loads(line.decode("utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, set | frozenset | tuple):
-        return sorted(value) if isinstance(value, set | frozenset) else list(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
     raise TypeError(f"{type(value).__name__} does not belong in a manifest")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailarchive.errors import ArchiveError, UnreachableError
-from mailarchive.model import Location, Mailbox
+from mailarchive.errors import ArchiveError, MissingError, UnreachableError
+from mailarchive.model import UID, ItemState, Location, Mailbox, RemoteMessage
 from tests.contract.archives import INBOX, SHELVES, Given, add, locations, octets
 
 if TYPE_CHECKING:
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.contract.archives import Shelf
+
+WORK = Mailbox("Work", b"Work", "/")
+WHEN = datetime(2014, 3, 1, 10, tzinfo=timezone(timedelta(hours=1)))
+MESSAGE = RemoteMessage(UID(9), 8, WHEN, frozenset({"\\Seen"}))
 
 NASTY = [
     b"x",
@@ -149,3 +155,109 @@ def test_what_is_not_there_is_not_held(shelf: Shelf) -> None:
     assert not archive.holds(elsewhere)
     with pytest.raises(ArchiveError):
         octets(archive, elsewhere)
+
+
+def test_a_durable_message_is_placed_into_another_mailbox_too(shelf: Shelf) -> None:
+    """The same octets at another place, visible and counted after the next sync; the first stays where it was."""
+    archive = shelf.open()
+    first = add(archive, b"the same", internal_date=WHEN)
+    archive.sync()
+    second = archive.also(WORK, first, MESSAGE)
+    assert (second.digest, second.size, second.already) == (first.digest, first.size, False)
+    assert second.location != first.location
+    assert locations(archive) == [first.location]
+    archive.sync()
+    assert locations(archive) == sorted([first.location, second.location])
+    archive = shelf.open()
+    assert archive.holds(second.location)
+    assert [octets(archive, each.location) for each in (first, second)] == [b"the same"] * 2
+
+
+@pytest.mark.parametrize("before", ["fetched", "placed", "placed and synced"])
+def test_a_mailbox_that_holds_the_octets_is_given_no_second_copy(shelf: Shelf, before: str) -> None:
+    """However they came there."""
+    archive = shelf.open()
+    if before == "fetched":
+        there = add(archive, b"the same", WORK, internal_date=WHEN - timedelta(days=1))
+        archive.sync()
+    first = add(archive, b"the same", internal_date=WHEN)
+    archive.sync()
+    if before != "fetched":
+        there = archive.also(WORK, first, MESSAGE)
+    if before == "placed and synced":
+        archive.sync()
+    again = archive.also(WORK, first, MESSAGE)
+    assert (again.already, again.location) == (True, there.location)
+    archive.sync()
+    assert locations(archive) == sorted([first.location, there.location])
+
+
+def test_a_batch_of_fetched_and_of_placed_messages_is_one(shelf: Shelf) -> None:
+    """One mailbox, one sync, and a discard drops both."""
+    archive = shelf.open()
+    first = add(archive, b"the same", internal_date=WHEN)
+    archive.sync()
+    for synced in (False, True):
+        second, third = archive.also(WORK, first, MESSAGE), add(archive, b"another", WORK)
+        if synced:
+            archive.sync()
+        else:
+            archive.discard()
+        assert archive.holds(second.location) is archive.holds(third.location) is synced
+
+
+def test_what_is_not_there_cannot_be_placed(shelf: Shelf) -> None:
+    """Never stored, or not yet durable: MissingError, and the batch goes on."""
+    archive = shelf.open()
+    first = add(archive, b"the same", internal_date=WHEN)
+    archive.sync()
+    gone = replace(first, location=Location(first.location.replace("INBOX", "Nowhere")))
+    with pytest.raises(MissingError):
+        archive.also(WORK, gone, MESSAGE)
+    second = archive.also(WORK, first, MESSAGE)
+    archive.sync()
+    assert octets(archive, second.location) == b"the same"
+
+
+def test_what_a_run_wrote_is_told_as_it_is_read_from_disk(shelf: Shelf) -> None:
+    """Each synced line in its order: dates as text, sets in order, no None; what was not synced is not told."""
+    archive = shelf.open()
+    manifest = archive.manifest("2026-11-23T081502Z-3fa9c1")
+    manifest.write(manifest=1, run="r", started=WHEN, cut_off=None)
+    manifest.write(
+        type="expunged",
+        mailbox="Été \x1b[0m",
+        uids=frozenset({UID(33), UID(2)}),
+        flags=[frozenset({"b", "a"}), ("c", None)],
+        states={ItemState.GONE: [ItemState.IN_TRASH]},
+        already=True,
+    )
+    manifest.sync()
+    manifest.write(type="lost")
+    told = list(archive.told("2026-11-23T081502Z-3fa9c1"))
+    assert told == [
+        {"manifest": 1, "run": "r", "started": "2014-03-01T10:00:00+01:00"},
+        {
+            "type": "expunged",
+            "mailbox": "Été \x1b[0m",
+            "uids": [2, 33],
+            "flags": [["a", "b"], ["c", None]],
+            "states": {"gone": ["in trash"]},
+            "already": True,
+        },
+    ]
+    assert all(type(key) is str for line in told for key in line)
+    manifest.close()
+    assert list(archive.told("2026-11-23T081502Z-3fa9c1"))[2] == {"type": "lost"}
+
+
+@pytest.mark.parametrize(
+    "run", ["run9", "", ".", "..", "../runs/run1", "/etc/passwd", "run1.jsonl", "run1\n", "é", "x" * 300]
+)
+def test_a_run_that_never_was_is_missing(shelf: Shelf, run: str) -> None:
+    """Whatever a user types in the place of its id."""
+    archive = shelf.open()
+    archive.manifest("run1").close()
+    assert list(archive.told("run1")) == []
+    with pytest.raises(MissingError, match="no manifest"):
+        list(archive.told(run))

@@ -1,43 +1,25 @@
-"""What every catalogue promises (`ports.Catalogue`), and what the one in SQLite does when its file is not right."""
+"""What every catalogue promises (`ports.Catalogue`)."""
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-import time
-from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mailarchive.catalogue import VERSION, SqliteCatalogue
-from mailarchive.errors import ArchiveError, BusyError
-from mailarchive.model import UID, UIDL, Digest, Known, Location, MailboxStatus, Placement
+from mailarchive.catalogue import SqliteCatalogue
+from mailarchive.errors import ArchiveError
+from mailarchive.model import UID, UIDL, Digest, ItemState, Known, Location, MailboxStatus, Method
+from tests.contract.catalogues import DIGEST, ID, OTHER, ROW, order
 from tests.memory import MemoryCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from mailarchive.model import Placement
     from mailarchive.ports import Catalogue
-
-ID = "a" * 32
-DIGEST = Digest("sha256:" + "ab" * 32)
-ROW = Placement(
-    mailbox="Été",
-    uidvalidity=7,
-    uid=UID(4_294_967_295),
-    digest=DIGEST,
-    size=1234,
-    location=Location("Été/1.abc"),
-    internal_date=datetime(2014, 3, 1, 10, tzinfo=timezone(timedelta(hours=-8))),
-    flags=frozenset({"\\Seen", "$label1"}),
-    size_announced=1200,
-    ident="i",
-    hold="placeholder",
-)
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -63,7 +45,9 @@ def test_what_was_recorded_is_known(catalogue: Catalogue) -> None:
     """By mailbox and generation, and by digest."""
     catalogue.record("run1", [ROW, replace(ROW, uid=UID(1), location=Location("Été/2"))])
     assert located(catalogue, 7) == {4_294_967_295: "Été/1.abc", 1: "Été/2"}
-    assert catalogue.placements("Été", 7)[ROW.uid] == Known(ROW.location, 1200, ROW.internal_date)
+    assert catalogue.placements("Été", 7)[ROW.uid] == Known(
+        ROW.location, 1200, ROW.internal_date, unsure=True, hold="placeholder"
+    )
     assert catalogue.location(DIGEST) in {"Été/1.abc", "Été/2"}
     assert catalogue.location(Digest("sha256:" + "00" * 32)) is None
 
@@ -96,157 +80,187 @@ def test_the_last_sight_of_a_mailbox_is_remembered(catalogue: Catalogue) -> None
     assert sorted(catalogue.mailboxes()) == ["b", "Été"]
 
 
-def test_a_row_comes_back_as_it_was(tmp_path: Path) -> None:
-    """Every column, the zone of the date included, after the file was closed and opened."""
-    with closing(SqliteCatalogue(tmp_path / "c", ID)) as first:
-        first.begin("run1", {"command": "backup", "started": "now"})
-        first.record(
-            "run1", [ROW, replace(ROW, uid=UID(2), internal_date=None, flags=None, size_announced=None, hold="")]
-        )
-    with closing(SqliteCatalogue(tmp_path / "c", ID)) as again:
-        found = again.placement("Été", 7, ROW.uid)
-        assert found is not None
-        assert found.archived_at is not None
-        assert replace(found, archived_at=None) == ROW
-        assert found.internal_date is not None
-        assert found.internal_date.utcoffset() == timedelta(hours=-8)
-        other = again.placement("Été", 7, UID(2))
-        assert other is not None
-        assert (other.internal_date, other.flags, other.size_announced, other.hold) == (None, None, None, "")
-        assert again.placement("Été", 7, UID(3)) is None
+def row(catalogue: Catalogue, uid: UID | UIDL = ROW.uid) -> Placement:
+    """Give one row of the mailbox."""
+    return catalogue.rows("Été", 7, [uid])[uid]
 
 
-def test_a_commit_is_durable(tmp_path: Path) -> None:
-    """WAL with synchronous=FULL and the schema number in user_version; on a network TRUNCATE and EXTRA."""
-    with closing(SqliteCatalogue(tmp_path / "c", ID)) as local:
-        assert local._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert local._db.execute("PRAGMA synchronous").fetchone() == (2,)
-        assert local._db.execute("PRAGMA user_version").fetchone() == (VERSION,)
-    with closing(SqliteCatalogue(tmp_path / "n", ID, network=True)) as network:
-        assert network._db.execute("PRAGMA journal_mode").fetchone() == ("truncate",)
-        assert network._db.execute("PRAGMA synchronous").fetchone() == (3,)
+def test_whole_rows_come_back(catalogue: Catalogue) -> None:
+    """Every field, of those messages that were asked for and are there; a row that names no time is of now."""
+    begun = datetime.now(UTC).replace(microsecond=0)
+    bare = replace(ROW, uid=UID(2), internal_date=None, flags=None, size_announced=None, hold="", confirmed=True)
+    catalogue.record("run1", [ROW, bare, replace(ROW, uid=UID(3))])
+    found = catalogue.rows("Été", 7, [ROW.uid, UID(2), UID(9)])
+    assert set(found) == {ROW.uid, 2}
+    assert [replace(found[each.uid], archived_at=None) for each in (ROW, bare)] == [ROW, bare]
+    archived_at = found[ROW.uid].archived_at
+    assert archived_at is not None
+    assert begun <= archived_at <= datetime.now(UTC)
+    assert dict(catalogue.rows("Été", 7, [])) == {}
+    assert dict(catalogue.rows("Été", 8, [ROW.uid])) == {}
+    assert dict(catalogue.rows("Ete", 7, [ROW.uid])) == {}
 
 
-def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
-    """One bad row: none of the batch is there."""
-    with closing(SqliteCatalogue(tmp_path / "c", ID)) as catalogue:
-        bad = replace(ROW, uid=UID(9), digest=Digest("sha256:zz"))
-        with pytest.raises(ValueError, match="hex"):
-            catalogue.record("run1", [ROW, bad])
-        assert catalogue.placements("Été", 7) == {}
+def test_more_rows_than_a_statement_takes(catalogue: Catalogue) -> None:
+    """All of them come."""
+    count = 3000
+    catalogue.record("run1", [replace(ROW, uid=UID(number)) for number in range(1, count + 1)])
+    assert len(catalogue.rows("Été", 7, [UID(number) for number in range(1, 2 * count)])) == count
 
 
-@pytest.mark.parametrize("wrong", ["garbage", "foreign", "other archive", "truncated"])
-def test_an_unusable_catalogue_is_set_aside_and_nothing_of_it_is_lost(tmp_path: Path, wrong: str) -> None:
-    """Damaged, of another program, or of another archive: kept under another name, and a new one is begun."""
-    path = tmp_path / "catalogue.sqlite"
-    if wrong == "garbage":
-        path.write_bytes(b"this is no database\n" * 500)
-    elif wrong == "foreign":
-        with closing(sqlite3.connect(path)) as db:
-            db.execute("CREATE TABLE theirs (x)")
-            db.commit()
-    else:
-        with closing(SqliteCatalogue(path, "b" * 32 if wrong == "other archive" else ID)) as other:
-            other.begin("run1", {"command": "backup", "started": "now"})
-            other.record("run1", [replace(ROW, uid=UID(n + 1)) for n in range(300)])
-        if wrong == "truncated":
-            octets = bytearray(path.read_bytes())
-            octets[100:4096] = b"\xff" * 3996
-            path.write_bytes(octets)
-    before = path.read_bytes()
-    with closing(SqliteCatalogue(path, ID)) as catalogue:
-        assert catalogue.set_aside is not None
-        assert catalogue.set_aside.read_bytes() == before
-        assert catalogue.placements("Été", 7) == {}
-
-
-def test_a_later_catalogue_is_left_alone(tmp_path: Path) -> None:
-    """Of a later schema: refused with a hint, not touched."""
-    path = tmp_path / "catalogue.sqlite"
-    SqliteCatalogue(path, ID).close()
-    with closing(sqlite3.connect(path)) as db:
-        db.execute(f"PRAGMA user_version = {VERSION + 1}")
-        db.commit()
-    before = path.read_bytes()
-    with pytest.raises(ArchiveError, match="later version") as error:
-        SqliteCatalogue(path, ID)
-    assert error.value.hint
-    assert path.read_bytes() == before
-
-
-def test_a_snapshot_sees_the_rows_and_writes_nothing_beside_the_file(tmp_path: Path) -> None:
-    """For dry runs, also while the rows are still in the WAL."""
-    path = tmp_path / "catalogue.sqlite"
-    writer = SqliteCatalogue(path, ID)
-    writer.begin("run1", {"command": "backup", "started": "now"})
-    writer.record("run1", [ROW])
-    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    with SqliteCatalogue.snapshot(path, ID) as snapshot:
-        assert located(snapshot, 7) == {ROW.uid: ROW.location}
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
-    writer.close()
-
-
-def test_a_catalogue_is_closed_to_others(tmp_path: Path) -> None:
-    """0600, SQLite's own files too."""
-    with closing(SqliteCatalogue(tmp_path / "c", ID)) as catalogue:
-        catalogue.begin("run1", {"command": "backup", "started": datetime.now(UTC)})
-        assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
-
-
-def test_a_catalogue_that_another_program_holds_is_busy_and_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("announced", "confirmed", "unsure"),
+    [(1234, False, False), (1200, False, True), (None, False, True), (1200, True, False)],
+)
+def test_other_octets_than_announced_are_unsure(
+    catalogue: Catalogue, announced: int | None, confirmed: bool, unsure: bool
 ) -> None:
-    """Not damaged: it is not set aside, and the message says to close the other program."""
-    path = tmp_path / "c"
-    SqliteCatalogue(path, ID).close()
-    monkeypatch.setattr("mailarchive.catalogue.PATIENCE", 0.1)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(SqliteCatalogue(path, ID)) as ours:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(BusyError, match="another program"):
-            ours.begin("run1", {"command": "backup", "started": "now"})
-        assert ours.set_aside is None
-        other.execute("ROLLBACK")
+    """Until a second fetch has confirmed them."""
+    catalogue.record("run1", [replace(ROW, size_announced=announced, confirmed=confirmed)])
+    assert catalogue.placements("Été", 7)[ROW.uid].unsure is unsure
 
 
-@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-def test_a_link_in_place_of_the_catalogue_is_refused(tmp_path: Path, suffix: str) -> None:
-    """Nothing is written where it leads."""
-    (tmp_path / f"c{suffix}").symlink_to(tmp_path / "outside")
-    with pytest.raises(ArchiveError, match="link"):
-        SqliteCatalogue(tmp_path / "c", ID)
-    assert not (tmp_path / "outside").exists()
+def test_a_second_fetch_confirms_or_holds(catalogue: Catalogue) -> None:
+    """The same octets: confirmed, and an older hold stays; others: held for that reason."""
+    first, second, third = (replace(ROW, uid=UID(number), hold="") for number in (1, 2, 3))
+    catalogue.record("run1", [ROW, first, second, third])
+    catalogue.confirm("Été", 7, {ROW.uid: "", UID(1): "", UID(2): "it changes", UID(99): ""})
+    assert (row(catalogue).confirmed, row(catalogue).hold) == (True, "placeholder")
+    assert (row(catalogue, UID(1)).confirmed, row(catalogue, UID(1)).hold) == (True, "")
+    assert (row(catalogue, UID(2)).confirmed, row(catalogue, UID(2)).hold) == (False, "it changes")
+    assert (row(catalogue, UID(3)).confirmed, row(catalogue, UID(3)).hold) == (False, "")
+    known = catalogue.placements("Été", 7)
+    assert [known[UID(number)].unsure for number in (1, 2, 3)] == [False, True, True]
+    assert [known[UID(number)].hold for number in (1, 2, 3)] == ["", "it changes", ""]
 
 
-def test_a_snapshot_beside_a_writer_is_whole(tmp_path: Path) -> None:
-    """While another connection commits and folds its WAL, each copy holds at least what was committed before it."""
-    path = tmp_path / "c"
-    writer = SqliteCatalogue(path, ID)
-    writer.begin("run1", {"command": "backup", "started": "now"})
-    writer._db.execute("PRAGMA wal_autocheckpoint = 5")
-    committed, going = [0], threading.Event()
-    going.set()
+def test_the_age_of_a_copy_is_that_of_its_octets(catalogue: Catalogue) -> None:
+    """The same octets again keep their age and their confirmation; others begin anew."""
+    then, now = datetime(2020, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)
+    catalogue.record("run1", [replace(ROW, archived_at=then)])
+    catalogue.confirm("Été", 7, {ROW.uid: ""})
+    catalogue.record("run1", [replace(ROW, archived_at=now, size_announced=5)])
+    assert (row(catalogue).archived_at, row(catalogue).confirmed, row(catalogue).size_announced) == (then, True, 5)
+    catalogue.record("run1", [replace(ROW, archived_at=now, digest=OTHER)])
+    assert (row(catalogue).archived_at, row(catalogue).confirmed) == (now, False)
+    catalogue.record("run1", [replace(ROW, archived_at=then, digest=DIGEST, confirmed=True)])
+    assert (row(catalogue).archived_at, row(catalogue).confirmed) == (then, True)
 
-    def write() -> None:
-        own = SqliteCatalogue(path, ID)
-        own._db.execute("PRAGMA wal_autocheckpoint = 5")
-        while going.is_set():
-            begin = committed[0]
-            own.record("run1", [replace(ROW, uid=UID(begin + n + 1)) for n in range(200)])
-            committed[0] = begin + 200
-            time.sleep(0.005)
-        own.close()
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        for _ in range(25):
-            at_least = committed[0]
-            with SqliteCatalogue.snapshot(path, ID) as copy:
-                assert copy._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-                assert len(copy.placements("Été", 7)) >= at_least
-    finally:
-        going.clear()
-        thread.join()
-        writer.close()
+def test_fresh_octets_of_a_row_without_a_time_are_of_now(catalogue: Catalogue) -> None:
+    """The time of the octets that were there before says nothing of them."""
+    catalogue.record("run1", [replace(ROW, archived_at=datetime(2020, 1, 1, tzinfo=UTC))])
+    catalogue.record("run1", [replace(ROW, digest=OTHER)])
+    archived_at = row(catalogue).archived_at
+    assert archived_at is not None
+    assert datetime.now(UTC) - archived_at < timedelta(minutes=5)
+
+
+def test_a_copy_behind_a_label_has_a_location_and_is_no_evidence(catalogue: Catalogue) -> None:
+    """Rows that no message of a mailbox stands behind: located, and neither known nor given."""
+    label = UIDL("gm:123")
+    catalogue.record("run1", [replace(ROW, uid=label, uidvalidity=0, origin="label", location=Location("Label/1"))])
+    assert dict(catalogue.placements("Été", 0)) == {}
+    assert dict(catalogue.rows("Été", 0, [label])) == {}
+    assert catalogue.located() == {Location("Label/1"): (DIGEST, 1234)}
+    assert catalogue.location(DIGEST) == "Label/1"
+
+
+@pytest.mark.parametrize(
+    ("digest", "ident", "put_back"),
+    [(DIGEST, "", True), (OTHER, "i", True), (OTHER, "", False), (OTHER, "other", False), (DIGEST, "other", True)],
+)
+def test_what_was_put_back_is_known_by_its_octets_or_its_ident(
+    catalogue: Catalogue, digest: Digest, ident: str, put_back: bool
+) -> None:
+    """Whichever agrees; an unknown ident agrees with nothing."""
+    catalogue.record("run1", [ROW, replace(ROW, uid=UID(1), ident="", digest=Digest("sha256:" + "ef" * 32))])
+    assert not row(catalogue).put_back
+    catalogue.remember_put_back("run1", [(digest, ident)])
+    catalogue.remember_put_back("run1", [(digest, ident)])
+    assert row(catalogue).put_back is put_back
+    assert catalogue.placements("Été", 7)[ROW.uid].put_back is put_back
+    assert not row(catalogue, UID(1)).put_back
+    assert not catalogue.placements("Été", 7)[UID(1)].put_back
+
+
+def test_an_intent_is_open_until_it_is_settled(catalogue: Catalogue) -> None:
+    """Each item with its row and whether it was marked before; what is known is open no more."""
+    rows = [replace(ROW, uid=UID(number)) for number in (1, 2, 3)]
+    catalogue.record("run1", rows)
+    assert list(catalogue.open_batches()) == []
+    number = catalogue.intend("run1", order(*rows, marked=1, method=Method.TRASH))
+    (batch,) = catalogue.open_batches()
+    assert (batch.number, batch.run, batch.mailbox, batch.uidvalidity) == (number, "run1", "Été", 7)
+    assert (batch.method, batch.lifted) == (Method.TRASH, frozenset())
+    assert [(replace(found, archived_at=None), marked) for found, marked in batch.items] == [
+        (rows[0], True),
+        (rows[1], False),
+        (rows[2], False),
+    ]
+    catalogue.settle(number, {UID(1): ItemState.GONE, UID(2): ItemState.INTENT})
+    assert [found.uid for found, _ in catalogue.open_batches()[0].items] == [2, 3]
+    catalogue.settle(number, {UID(1): ItemState.INTENT, UID(2): ItemState.REFUSED})
+    assert [found.uid for found, _ in catalogue.open_batches()[0].items] == [3]
+    catalogue.settle(number, {UID(3): ItemState.ABANDONED})
+    assert list(catalogue.open_batches()) == []
+
+
+def test_open_batches_come_in_their_order(catalogue: Catalogue) -> None:
+    """The oldest first, each with its own items."""
+    rows = [replace(ROW, uid=UID(number)) for number in (1, 2, 3)]
+    other = replace(ROW, mailbox="Other")
+    catalogue.record("run1", [*rows, other])
+    numbers = [catalogue.intend("run1", order(each)) for each in (rows[2], other, rows[0])]
+    assert numbers == sorted(set(numbers))
+    catalogue.settle(numbers[0], {UID(3): ItemState.ROLLED_BACK})
+    assert [(batch.number, batch.mailbox) for batch in catalogue.open_batches()] == [
+        (numbers[1], "Other"),
+        (numbers[2], "Été"),
+    ]
+
+
+def test_lifted_marks_keep_a_batch_open(catalogue: Catalogue) -> None:
+    """Until each stranger has its mark again, whatever became of the messages."""
+    catalogue.record("run1", [ROW])
+    strangers: frozenset[UID | UIDL] = frozenset({UID(5), UID(6)})
+    number = catalogue.intend("run1", order(ROW, method=Method.EXCLUSIVE, strangers=strangers))
+    assert catalogue.open_batches()[0].lifted == strangers
+    catalogue.settle(number, {ROW.uid: ItemState.GONE}, [UID(6)])
+    (batch,) = catalogue.open_batches()
+    assert batch.items == ()
+    assert batch.lifted == {UID(5)}
+    catalogue.settle(number, {}, [UID(5)])
+    assert list(catalogue.open_batches()) == []
+
+
+def test_an_open_item_names_the_octets_that_were_the_proof(catalogue: Catalogue) -> None:
+    """Even if other octets were archived under its UID since; the rest is as it is now."""
+    catalogue.record("run1", [ROW])
+    catalogue.intend("run1", order(ROW))
+    catalogue.record("run1", [replace(ROW, digest=OTHER, location=Location("Été/2"), size=99)])
+    ((found, _),) = catalogue.open_batches()[0].items
+    assert (found.digest, found.location, found.size) == (DIGEST, "Été/2", 99)
+
+
+@pytest.mark.parametrize("wrong", ["no row", "other octets", "another generation"])
+def test_nothing_is_intended_without_a_row_for_each_message(catalogue: Catalogue, wrong: str) -> None:
+    """An order that the catalogue cannot vouch for is refused, all of it."""
+    catalogue.record("run1", [ROW, replace(ROW, uid=UID(1))])
+    strange = {
+        "no row": replace(ROW, uid=UID(2)),
+        "other octets": replace(ROW, uid=UID(1), digest=OTHER),
+        "another generation": replace(ROW, uidvalidity=8),
+    }[wrong]
+    rows = [strange] if wrong == "another generation" else [ROW, strange]
+    with pytest.raises(ArchiveError, match="does not hold"):
+        catalogue.intend("run1", order(*rows))
+    assert list(catalogue.open_batches()) == []
+
+
+def test_the_clock_is_trusted_at_the_time_that_was_said_last(catalogue: Catalogue) -> None:
+    """Also an earlier one: a human may have said that the clock was ahead."""
+    assert catalogue.sane_now() is None
+    for when in (datetime(2026, 1, 1, 12, 30, 5, 17, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)):
+        catalogue.trust_clock(when)
+        assert catalogue.sane_now() == when

@@ -1,0 +1,153 @@
+"""The folders of an archive: where the Maildirs are, and the few that are open.
+
+The law of this room: a folder is opened part by part, without following links, and never outside the archive; a few
+are open at a time, however many there are, and among them always the one that is being written.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from mailarchive.archives import durable
+from mailarchive.archives.box import Box
+from mailarchive.archives.marker import META
+from mailarchive.errors import MissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mailarchive.archives.durable import Directory
+
+SUFFIX = ".mailarchive"
+"""Of our files in `tmp`."""
+
+SUBFOLDERS = ("cur", "new", "tmp")
+_OPEN_BOXES = 4
+
+
+class Boxes:
+    """The Maildirs of one archive.
+
+    Args:
+        root: The folder of the archive; this object closes it.
+        doubts: Gets a sentence if the names of files cannot be made durable here.
+
+    Attributes:
+        writing: The one that is being written; its batch is there.
+    """
+
+    def __init__(self, root: Directory, doubts: list[str]) -> None:
+        self.root = root
+        self.writing: Box | None = None
+        self._doubts = doubts
+        self._open: OrderedDict[str, Box] = OrderedDict()
+
+    def get(self, folder: str) -> Box | None:
+        """Open the folder of a mailbox for reading; None if it is not there."""
+        box = self._open.get(folder)
+        if box is not None:
+            self._open.move_to_end(folder)
+            return box
+        parts = tuple(folder.split("/"))
+        if any(part in ("", ".", "..", META) for part in parts):
+            return None
+        try:
+            box = Box(folder, self._descend(parts))
+        except MissingError:
+            return None
+        self._remember(folder, box)
+        return box
+
+    def for_writing(self, folder: str) -> Box:
+        """Open the folder of a mailbox for a batch, making what is missing; it is read anew.
+
+        Every folder on the way is synced, whoever made it: an interrupted run may not have done so.
+        """
+        if self.writing is not None and self.writing.folder == folder:
+            return self.writing
+        if self.writing is not None and self.writing.pending:
+            raise AssertionError("a batch goes to one mailbox; sync before the next")
+        stale = self._open.pop(folder, None)
+        if stale is not None:
+            stale.close()
+        box = Box(folder, self._descend(tuple(folder.split("/")), create=True))
+        cur, tmp = box.sub("cur", create=True), box.sub("tmp", create=True)
+        box.sub("new", create=True)
+        self.doubt(names_durable=box.sync())
+        box.batch = durable.Batch(tmp, cur)
+        self._remember(folder, box)
+        self.writing = box
+        return box
+
+    def doubt(self, *, names_durable: bool) -> None:
+        """Take note of what a sync has told."""
+        doubt = "this filesystem cannot make the names of files durable"
+        if not names_durable and doubt not in self._doubts:
+            self._doubts.append(doubt)
+
+    def maildirs(self) -> Iterator[tuple[str, ...]]:
+        """Give the folders that are Maildirs, parents first; one folder is open at a time, however deep they are."""
+        waiting: list[tuple[str, ...]] = [()]
+        while waiting:
+            parts = waiting.pop()
+            directory = self._descend(parts)
+            try:
+                names = directory.folders()
+            finally:
+                directory.close()
+            if parts and "cur" in names:
+                yield parts
+            below = [name for name in names if name not in SUBFOLDERS and (parts or name != META)]
+            waiting.extend((*parts, name) for name in reversed(below))
+
+    def sweep(self) -> int:
+        """Remove what interrupted runs left in `tmp`; gives the number of files."""
+        removed = 0
+        for parts in list(self.maildirs()):
+            leaf = self._descend(parts)
+            try:
+                if "tmp" in leaf.folders():
+                    removed += _sweep(leaf)
+            finally:
+                leaf.close()
+        return removed
+
+    def close(self) -> None:
+        """Drop what was not committed, and let every descriptor go."""
+        while self._open:
+            self._open.popitem()[1].close()
+        self.writing = None
+        self.root.close()
+
+    def _remember(self, folder: str, box: Box) -> None:
+        self._open[folder] = box
+        for old in list(self._open):
+            if len(self._open) <= _OPEN_BOXES:
+                break
+            if self._open[old] is not self.writing and old != folder:
+                self._open.pop(old).close()
+
+    def _descend(self, parts: tuple[str, ...], *, create: bool = False) -> Directory:
+        """Open a folder by its parts, one descriptor at a time; with `create`, make and sync each one on the way."""
+        directory = self.root.again()
+        for part in parts:
+            try:
+                below = directory.child(part, create=create)
+                if create:
+                    self.doubt(names_durable=directory.sync())
+            finally:
+                directory.close()
+            directory = below
+        return directory
+
+
+def _sweep(leaf: Directory) -> int:
+    tmp = leaf.child("tmp")
+    try:
+        ours = [name for name in tmp.names() if name.endswith(SUFFIX)]
+        for name in ours:
+            tmp.remove(name)
+        return len(ours)
+    finally:
+        tmp.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from mailarchive.errors import UsageError
@@ -12,7 +13,15 @@ if TYPE_CHECKING:
     from mailarchive.sources.tls import Trust
 
 
-def connect(address: ServerAddress, password: str, trust: Trust) -> ImapSource:
+class Purpose(Enum):
+    """The most that a session may ever do on the server, whatever a bug asks for."""
+
+    READ = auto()
+    DELETE = auto()
+    RESTORE = auto()
+
+
+def connect(address: ServerAddress, password: str, trust: Trust, *, purpose: Purpose = Purpose.READ) -> ImapSource:
     """Connect and sign in.
 
     Raises:
@@ -23,6 +32,8 @@ def connect(address: ServerAddress, password: str, trust: Trust) -> ImapSource:
         raise UsageError(f"{address.shown}: only IMAP servers can be read", hint="use imaps://user@host")
     # Imported here, because `--help` must not wait for ssl and imapclient.
     from mailarchive.sources.imap import ImapSource
+    from mailarchive.sources.imap_gate import Phase
     from mailarchive.sources.imap_session import sign_in
 
-    return ImapSource(sign_in(address, password, trust))
+    phases = {Purpose.READ: Phase.READING, Purpose.DELETE: Phase.DELETING, Purpose.RESTORE: Phase.RESTORING}
+    return ImapSource(sign_in(address, password, trust), phases[purpose])

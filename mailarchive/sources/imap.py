@@ -1,7 +1,8 @@
 """An IMAP account: its mailboxes, their listings, the messages, the quota.
 
-The law of this room: reads with EXAMINE and BODY.PEEK only; every answer is read by us, in pieces; the session is
-one connection, and after an error on the line it is closed and never used again.
+The law of this room: reads with EXAMINE and BODY.PEEK; changes something only in `select` and `append`, and only if the
+session was opened for it; every answer is read by us, in pieces; the session is one connection, and after an error on
+the line it is closed and never used again.
 """
 
 from __future__ import annotations
@@ -9,19 +10,24 @@ from __future__ import annotations
 import contextlib
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from mailarchive.errors import MailarchiveError, MailboxError, ProtocolError
 from mailarchive.model import Capabilities, MailboxStatus, Quota
-from mailarchive.sources import imap_fetch, imap_items, imap_list
+from mailarchive.sources import imap_append, imap_fetch, imap_items, imap_list
 from mailarchive.sources.imap_commands import Commands, Refused, quoted
+from mailarchive.sources.imap_expunge import Expunger, Marks, find_ids
+from mailarchive.sources.imap_gate import Phase
 from mailarchive.sources.imap_lexer import OversizedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from types import TracebackType
 
-    from mailarchive.model import UID, Criteria, Mailbox, NotFetched, RemoteMessage
+    from mailarchive.expunge import ExpungeOrder
+    from mailarchive.model import UID, UIDL, Criteria, Mailbox, NotFetched, RemoteMessage, Sighting
+    from mailarchive.ports import Appending, ExpungeResult
     from mailarchive.sources.imap_lexer import Lexer
     from mailarchive.sources.imap_session import Session
 
@@ -30,20 +36,22 @@ GOODBYE = 5.0
 """Seconds in which a server may answer LOGOUT."""
 MOST_MESSAGES = 50_000_000
 """Messages in one mailbox; a server that says more says nonsense."""
+_PERMANENT = re.compile(rb"\[PERMANENTFLAGS \(([^)\r\n]*)\)", re.IGNORECASE)
 _EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS\b", re.IGNORECASE)
 
 
 class ImapSource:
     """One signed-in IMAP account; see `ports.Source`. Use it as a context manager: it logs out."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, most: Phase = Phase.READING) -> None:
         self._session = session
-        self._commands = Commands(session)
+        self._commands = Commands(session, most)
         capability = session.capability
         self.capabilities = Capabilities(
             uidplus=bool({"UIDPLUS", "IMAP4REV2"} & capability),
             move=bool({"MOVE", "IMAP4REV2"} & capability),
             quota="QUOTA" in capability,
+            labels=imap_items.GMAIL in capability,
         )
 
     def __enter__(self) -> Self:
@@ -79,7 +87,24 @@ class ImapSource:
         """Open a mailbox by EXAMINE."""
         if self._commands.busy:
             raise ProtocolError("the line was left in the middle of an answer")
-        yield ImapMailbox(self._commands, mailbox, _examine(self._commands, mailbox))
+        yield ImapMailbox(self._commands, mailbox, _open(self._commands, mailbox, b"EXAMINE"))
+
+    @contextmanager
+    def select(self, mailbox: Mailbox) -> Iterator[WritableImapMailbox]:
+        """Open a mailbox by SELECT, for deleting; it is left by opening another one or by LOGOUT, never by CLOSE."""
+        if self._commands.busy:
+            raise ProtocolError("the line was left in the middle of an answer")
+        with self._commands.gate.enter(Phase.DELETING):
+            status = _open(self._commands, mailbox, b"SELECT")
+            yield WritableImapMailbox(self._commands, mailbox, _with_rights(self._commands, mailbox, status), self)
+
+    def create(self, name: str) -> Mailbox:
+        """Make a mailbox."""
+        return imap_append.create(self._commands, name)
+
+    def append(self, mailbox: Mailbox, message: Appending) -> UID | None:
+        """Put a message into a mailbox; gives its UID where the server tells it."""
+        return imap_append.append(self._commands, mailbox, message)
 
     def quota(self) -> Quota | None:
         """Ask for the STORAGE quota of INBOX, the root that is fullest (RFC 9208); None without one."""
@@ -120,25 +145,35 @@ def _storage(resources: Sequence[object]) -> Iterator[Quota]:
                 yield Quota(int(used) * 1024, int(limit) * 1024)
 
 
-def _examine(commands: Commands, mailbox: Mailbox) -> MailboxStatus:
-    """Open a mailbox read-only and read what the server says of it."""
+def _open(commands: Commands, mailbox: Mailbox, command: bytes) -> MailboxStatus:
+    """Open a mailbox by EXAMINE or SELECT and read what the server says of it."""
     exists: int | None = None
     codes: dict[str, int] = {}
+    permanent: bytes | None = None
     commands.expunged = 0
-    commands.send(b"EXAMINE", quoted(mailbox.wire))
+    commands.send(command, quoted(mailbox.wire))
     try:
         for line in commands.answers():
             if found := _EXISTS.match(line):
                 exists = int(found.group(1))
             for name, number, sticky in _CODE.findall(line):
                 codes[(name or sticky).decode().upper()] = int(number or 1)
+            if flags := _PERMANENT.search(line):
+                permanent = flags.group(1)
             commands.skip()
     except Refused as refused:
         raise refused.error(commands.wire.peer, f"the server does not open {mailbox.name}") from None
     if exists is None or exists > MOST_MESSAGES:
         raise MailboxError(f"the server does not say how many messages are in {mailbox.name}")
+    obstacle = "it is open for reading"
+    if command == b"SELECT":
+        obstacle = "the server opens it read-only" if b"[READ-ONLY]" in commands.completed.upper() else ""
+        if permanent is not None and b"\\deleted" not in permanent.lower().split():
+            obstacle = obstacle or "the server keeps no deleted marks in it"
     return MailboxStatus(
         exists=exists,
+        writable=not obstacle,
+        obstacle=obstacle,
         # 0 is no UIDVALIDITY (RFC 9051 section 9, nz-number), and what does not fit its 32 bits is none either.
         uidvalidity=_within(codes.get("UIDVALIDITY"), 2**32),
         uidnext=_within(codes.get("UIDNEXT"), 2**32),
@@ -147,12 +182,35 @@ def _examine(commands: Commands, mailbox: Mailbox) -> MailboxStatus:
     )
 
 
+def _with_rights(commands: Commands, mailbox: Mailbox, status: MailboxStatus) -> MailboxStatus:
+    """Ask whether we may mark (`t`) and expunge (`e`) here, where the server has access lists (RFC 4314)."""
+    if "ACL" not in commands.capability or not status.writable:
+        return status
+    rights: list[bytes] = []
+
+    def take(lexer: Lexer, line: bytes) -> None:
+        if not line[2:].upper().startswith(b"MYRIGHTS "):
+            commands.skip()
+            return
+        lexer.at = len(b"* MYRIGHTS ")
+        rights.extend(value for value in lexer.values()[1:2] if isinstance(value, bytes))
+
+    try:
+        commands.run(b"MYRIGHTS", quoted(mailbox.wire), take)
+    except Refused:
+        return status
+    # A server of RFC 2086 says `d` for both; a newer one says `d` beside any of its parts (RFC 4314 section 2.1.1).
+    given = {*rights[0]} if rights else {*b"te"}
+    enough = {*b"te"} <= given or (b"d"[0] in given and not given & {*b"tex"})
+    return status if enough else replace(status, writable=False, obstacle="we have no right to delete in it")
+
+
 def _within(number: int | None, end: int) -> int | None:
     return number if number is not None and 0 < number < end else None
 
 
 class ImapMailbox:
-    """One mailbox, opened by EXAMINE; see `ports.OpenMailbox`."""
+    """One mailbox, opened for reading; see `ports.OpenMailbox`."""
 
     def __init__(self, commands: Commands, mailbox: Mailbox, status: MailboxStatus) -> None:
         self.status = status
@@ -175,3 +233,59 @@ class ImapMailbox:
     def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[imap_fetch.Body | NotFetched]:
         """Give the bodies; what does not come is told with the reason."""
         return imap_fetch.bodies(self._commands, messages)
+
+    def probe(self, uids: Sequence[UID | UIDL]) -> Iterator[Sighting]:
+        """Look at messages afresh."""
+        with self._answered("the server does not say what it holds now"):
+            yield from imap_items.sightings(self._commands, sorted(int(uid) for uid in uids))
+
+    def marked(self) -> frozenset[UID | UIDL]:
+        r"""Give every message that carries `\Deleted`."""
+        with self._answered("the server does not say which messages are marked"):
+            return frozenset(Marks(self._commands).all(self.status.exists + 1000))
+
+    @contextmanager
+    def _answered(self, otherwise: str) -> Iterator[None]:
+        try:
+            yield
+        except Refused as refused:
+            raise refused.error(self._commands.wire.peer, otherwise) from None
+
+
+class WritableImapMailbox(ImapMailbox):
+    """One mailbox, opened by SELECT; see `ports.WritableMailbox`."""
+
+    def __init__(self, commands: Commands, mailbox: Mailbox, status: MailboxStatus, source: ImapSource) -> None:
+        super().__init__(commands, mailbox, status)
+        self._mailbox = mailbox
+        self._source = source
+
+    def mark(self, uids: Sequence[UID | UIDL], *, deleted: bool) -> None:
+        r"""Put `\Deleted` on messages, or take it off."""
+        with self._answered("the server does not change marks"):
+            Marks(self._commands).put((int(uid) for uid in uids), deleted=deleted)
+
+    def expunge(self, order: ExpungeOrder) -> ExpungeResult:
+        """Carry an order out, in this mailbox and this generation of it only."""
+        if (order.mailbox, order.uidvalidity) != (self._mailbox, self.status.uidvalidity):
+            raise AssertionError("an order for another mailbox, or for another generation of it")
+        can_move = self._source.capabilities.move
+        return Expunger(self._commands, order, self.status.exists, can_move=can_move, reopen=self._reopen).carry_out()
+
+    def in_trash(self, object_ids: Collection[str], trash: Mailbox) -> dict[str, UID]:
+        """Find messages in the trash by the ids that they keep; this mailbox is open again afterwards."""
+        try:
+            self._reopen(trash)
+            with self._answered("the server does not say what is in the trash"):
+                found = find_ids(self._commands, object_ids, 1)
+        except MailboxError:
+            # Only here: after an error on the line nothing more is sent.
+            self._reopen(self._mailbox)
+            raise
+        self._reopen(self._mailbox)
+        return found
+
+    def _reopen(self, mailbox: Mailbox) -> None:
+        status = _open(self._commands, mailbox, b"SELECT")
+        if mailbox == self._mailbox:
+            self.status = _with_rights(self._commands, mailbox, status)

@@ -14,7 +14,17 @@ from mailarchive.errors import ProtocolError
 from mailarchive.model import UID, NotFetched, RemoteMessage
 from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
-from mailarchive.sources.imap_items import COMMON, FETCH, IN_FLIGHT, Items, flag_set, read_all, read_items, read_uid
+from mailarchive.sources.imap_items import (
+    COMMON,
+    FETCH,
+    IN_FLIGHT,
+    Items,
+    flag_set,
+    identity,
+    read_all,
+    read_items,
+    read_uid,
+)
 from mailarchive.sources.imap_lexer import Literal
 
 if TYPE_CHECKING:
@@ -28,7 +38,6 @@ LITERAL_CAP = 1024**3
 DRAIN_CAP = 4 * LITERAL_CAP
 """Octets of the largest literal that is read at all, to get at what stands behind it."""
 
-BODIES = b"(UID FLAGS INTERNALDATE BODY.PEEK[])"
 _COMMON_BODY = re.compile(COMMON + rb"BODY\[\] \{(\d{1,10})\}\r?\n\Z")
 
 
@@ -97,6 +106,8 @@ class Body:
             listed.size,
             listed.internal_date if fresh.internal_date is None else fresh.internal_date,
             listed.flags if fresh.flags is None else fresh.flags,
+            fresh.object_id or listed.object_id,
+            listed.labels if fresh.labels is None else fresh.labels,
         )
 
 
@@ -111,7 +122,7 @@ def bodies(commands: Commands, messages: Sequence[RemoteMessage]) -> Iterator[Bo
         LaterError: The server asks for patience.
     """
     fetching = _Fetching(commands, {int(message.uid): message for message in messages})
-    octets = LINE - len(BODIES) - 32
+    octets = LINE - len(fetching.items) - 32
     parts = [list(part) for _, part in uid_set.commands(sorted(fetching.wanted), octets=octets)]
     lost: list[tuple[list[int], str]] = []
     sent = 0
@@ -132,12 +143,13 @@ class _Fetching:
     def __init__(self, commands: Commands, wanted: dict[int, RemoteMessage]) -> None:
         self.wanted = wanted
         self.arrived: set[int] = set()
+        self.items = b"(UID FLAGS INTERNALDATE" + identity(commands) + b" BODY.PEEK[])"
         self._commands = commands
 
     def ask(self, uids: Sequence[int]) -> None:
         """Send the command for UIDs that fit on one line."""
         (one,) = uid_set.commands(uids, octets=LINE)
-        self._commands.send(b"UID FETCH", one[0] + b" " + BODIES)
+        self._commands.send(b"UID FETCH", one[0] + b" " + self.items)
 
     def missing(self, uids: Sequence[int]) -> list[int]:
         """Give those that have not come."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.dates import parse_internal_date
 from mailarchive.errors import ProtocolError
-from mailarchive.model import RECENT, UID, RemoteMessage
+from mailarchive.model import RECENT, UID, RemoteMessage, Sighting
 from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
 from mailarchive.sources.imap_lexer import Literal
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from mailarchive.sources.imap_lexer import Lexer, Value
 
 FLAGS_CAP = 64 * 1024
-FACTS = b"(UID FLAGS INTERNALDATE RFC822.SIZE)"
-HEADERS = b"(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM TO CC SUBJECT LIST-ID)]<0.65536>)"
+FACTS = b"UID FLAGS INTERNALDATE RFC822.SIZE"
+_FIELDS = b"BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM TO CC SUBJECT LIST-ID)]<0.65536>"
+HEADERS = b"(UID " + _FIELDS + b")"
+GMAIL = "X-GM-EXT-1"
 IN_FLIGHT = 2
 """Commands on their way at a time."""
 
@@ -46,12 +48,14 @@ class Items:
     body: Value = None
     has_body: bool = False
     header: bytes | None = None
+    object_id: str = ""
+    labels: frozenset[str] | None = None
     seen: set[bytes] = field(default_factory=set)
 
     def message(self) -> RemoteMessage:
         """Give what is known."""
         date = parse_internal_date(self.internal_date) if self.internal_date is not None else None
-        return RemoteMessage(self.uid or UID(0), self.size, date, self.flags)
+        return RemoteMessage(self.uid or UID(0), self.size, date, self.flags, self.object_id, self.labels)
 
 
 class Fact(NamedTuple):
@@ -63,7 +67,8 @@ class Fact(NamedTuple):
 
 def facts(commands: Commands, sets: Sequence[bytes]) -> Iterator[Fact]:
     """Ask for UID, FLAGS, INTERNALDATE and RFC822.SIZE of each set, and give every answer that carries a UID."""
-    for line in _pipelined(commands, sets, FACTS):
+    items_wanted = b"(" + FACTS + (identity(commands) if GMAIL in commands.capability else b"") + b")"
+    for line in _pipelined(commands, sets, items_wanted):
         common = _COMMON_FACTS.match(line)
         if common:
             uid, flags, date, size = common.groups()
@@ -73,6 +78,28 @@ def facts(commands: Commands, sets: Sequence[bytes]) -> Iterator[Fact]:
         items = read_all(commands, line)
         if items is not None and items.uid is not None:
             yield Fact(items.message(), whole=bool(items.seen & {b"INTERNALDATE", b"RFC822.SIZE"}))
+
+
+def identity(commands: Commands) -> bytes:
+    """Give the items, each after a blank, that name a message for ever, where the server has such."""
+    if GMAIL in commands.capability:
+        return b" X-GM-MSGID X-GM-LABELS"
+    return b" EMAILID" if "OBJECTID" in commands.capability else b""
+
+
+def sightings(commands: Commands, uids: Sequence[int]) -> Iterator[Sighting]:
+    """Look at messages afresh: the identity probe of `safety.md` D2; one that is gone does not come.
+
+    Raises:
+        Refused: The server does not answer for some of them.
+    """
+    wanted = b"(" + FACTS + identity(commands) + b" " + _FIELDS + b")"
+    sets = [part for part, _ in uid_set.commands(uids, octets=LINE - len(wanted) - 32)]
+    for line in _pipelined(commands, sets, wanted):
+        items = read_all(commands, line)
+        # Flags that a server sends unasked are no answer to the probe.
+        if items is not None and items.uid is not None and items.header is not None:
+            yield Sighting(items.message(), items.header)
 
 
 def headers(commands: Commands, uids: Sequence[int]) -> Iterator[tuple[UID, bytes]]:
@@ -166,6 +193,18 @@ def _take(lexer: Lexer, items: Items, name: bytes, value: Value) -> None:
         items.size = int(value) if isinstance(value, bytes) and value.isdigit() and len(value) <= 18 else None
     elif name.startswith(b"BODY[HEADER.FIELDS"):
         items.header = value if isinstance(value, bytes) else b""
+    else:
+        _take_identity(items, name, value)
+
+
+def _take_identity(items: Items, name: bytes, value: Value) -> None:
+    """Read what names a message for ever (RFC 8474, X-GM-EXT-1)."""
+    if name == b"X-GM-MSGID" and isinstance(value, bytes) and value.isdigit():
+        items.object_id = value.decode("ascii")
+    elif name == b"EMAILID" and isinstance(value, list):
+        items.object_id = b" ".join(part for part in value if isinstance(part, bytes)).decode("ascii", "replace")
+    elif name == b"X-GM-LABELS" and isinstance(value, list):
+        items.labels = frozenset(label.decode("utf-8", "replace") for label in value if isinstance(label, bytes))
 
 
 def read_uid(digits: bytes) -> UID:

@@ -40,7 +40,7 @@ EVERYTHING = b"1:%d" % uid_set.HIGHEST
 SKEW = timedelta(days=2)
 """SEARCH knows no time and no zone, and zones span -12 to +14 hours."""
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _USES = {
     use.lower(): use
     for use in ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash", "\\Important")
@@ -258,10 +258,10 @@ class Lister:
             found.update(hits.uids)
         return sorted(found)
 
-    def _search(self, keys: bytes, *, count: bool = False) -> _Hits:
+    def _search(self, keys: bytes, *, count: bool = False) -> Hits:
         """Ask UID SEARCH; merges every line of the answer, whichever of the two forms it has (RFC 4731)."""
         # One window holds at most all of the mailbox, where it could not be cut better.
-        hits = _Hits(self._commands, most=self._status.exists + WINDOW)
+        hits = Hits(self._commands, most=self._status.exists + WINDOW)
         form = b""
         if "ESEARCH" in self._commands.capability:
             form = b"RETURN (COUNT) " if count else b"RETURN (COUNT ALL) "
@@ -318,7 +318,7 @@ class Lister:
         return [found[uid].message for uid in sorted(found) if uid not in twice]
 
 
-class _Hits:
+class Hits:
     """What the answers to one SEARCH say: UIDs, and how many there are if the server counts."""
 
     def __init__(self, commands: Commands, most: int) -> None:
@@ -382,7 +382,7 @@ def _narrowing(criteria: Criteria) -> tuple[bytes, ...]:
 def _day(instant: datetime) -> bytes:
     """Write the date of RFC 9051, such as `1-Feb-1994`, whatever the locale."""
     day = instant.astimezone(UTC)
-    return b"%d-%s-%04d" % (day.day, _MONTHS[day.month - 1].encode(), day.year)
+    return b"%d-%s-%04d" % (day.day, MONTHS[day.month - 1].encode(), day.year)
 
 
 def _raw(keys: str) -> bytes:

@@ -70,7 +70,7 @@ class Wire:
         text = octets if isinstance(octets, str) else octets.decode("utf-8", "replace")
         return self._scrubber.scrub(text)[:WORDS]
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything."""
         try:
             self._sock.sendall(data)

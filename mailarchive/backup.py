@@ -1,31 +1,35 @@
-"""Server to archive: what the selection picks and the archive does not hold yet.
+"""Server to archive: what the selection picks and the archive does not hold yet; then, if asked, off the server.
 
 The law of this room: one straight way. List, plan, fetch; a batch is durable in the archive, then in the manifest,
-then in the catalogue, and only then it counts. What came whole is kept even if the line then dies. Nothing on the
-server is changed.
+then in the catalogue, and only then it counts. What came whole is kept even if the line then dies. A mailbox is
+archived completely before anything of it is deleted; without a deletion nothing on the server is changed.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
 from typing import TYPE_CHECKING
 
 from mailarchive.batch import Batch
-from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailarchiveError, MailboxError, UsageError, worst
-from mailarchive.events import Failed, Fetching, Finished, Gone, MailboxFinished, Started, Tally
+from mailarchive.course import Course
+from mailarchive.errors import AccountError, ExitCode, MailboxError
+from mailarchive.events import Failed, Fetching, Gone, Held, MailboxFinished
 from mailarchive.job import Work
-from mailarchive.model import NotFetched
-from mailarchive.ports import HasAlerts
-from mailarchive.survey import quota_of, survey
+from mailarchive.model import Digest, NotFetched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from mailarchive.events import Report
-    from mailarchive.model import Quota, Run
+    from mailarchive.events import Finished, Report
+    from mailarchive.job import Deletion
+    from mailarchive.model import UID, UIDL, RemoteMessage, Run
     from mailarchive.plan import MailboxPlan
     from mailarchive.policy import Policy
     from mailarchive.ports import Archive, Catalogue, Manifest, OpenMailbox, Source, Stop
+    from mailarchive.removal import Remover
+
+CHANGING = "the server gives other octets each time"
+"""The hold of a message of which a second fetch gave other octets than the first."""
 
 
 def backup(
@@ -39,11 +43,12 @@ def backup(
     stop: Stop,
     clock: Callable[[], float],
     dry_run: bool = False,
+    deletion: Deletion | None = None,
 ) -> Finished:
-    """Archive what the policy picks and the archive does not hold.
+    """Archive what the policy picks and the archive does not hold, and then delete it on the server if asked to.
 
     Args:
-        source: Signed in.
+        source: Signed in; for deleting where a deletion is asked for.
         archive: Open for writing, unless `dry_run`.
         catalogue: Of that archive.
         policy: What to pick.
@@ -52,103 +57,89 @@ def backup(
         stop: Asked between messages.
         clock: Seconds of a monotonic clock.
         dry_run: End after the plan; nothing is changed anywhere.
+        deletion: What the user asked to be deleted; None for nothing.
 
     Raises:
         UsageError: The selection names a mailbox that is not there, or asks for what this server cannot do.
+        ConfigError: The same, where it was the configuration that asked.
         Other errors do not leave: they end the run and stand in the result.
     """
-    begun = clock()
     work = Work(run, archive, catalogue, policy, report, stop)
-    report(_started(run, dry_run=dry_run))
-    for doubt in archive.doubts:
-        work.warn(doubt, serious=False)
-    manifest: Manifest | None = None
-    quota: Quota | None = None
-    trouble: MailarchiveError | None = None
-    try:
-        quota = quota_of(source, work)
-        the_plan = survey(source, work, quota)
-        report(the_plan.event())
-        if not dry_run:
-            manifest = _begin(work)
-            work.waiting = {part.mailbox.name: len(part.fetch) for part in the_plan.mailboxes}
-            for part in the_plan.mailboxes:
-                if stop() is None:
-                    _mailbox(source, part, manifest, work)
-            catalogue.saw(run.id, {part.mailbox.name: part.status for part in the_plan.mailboxes})
-    except UsageError:
-        raise
-    except MailarchiveError as error:
-        trouble = error
-    for alert in dict.fromkeys(source.alerts if isinstance(source, HasAlerts) else ()):
-        work.warn(f"the server says: {alert}", serious=False)
-    finished = _finished(work, trouble, quota, clock() - begun)
-    if manifest is not None:
-        finished = _end(work, manifest, finished)
-    report(finished)
-    return finished
+
+    def step(part: MailboxPlan, manifest: Manifest, remover: Remover | None) -> None:
+        name = part.mailbox.name
+        work.rows[name] = part.tally
+        del work.waiting[name]
+        archived = _archive(source, part, manifest, work, deleting=remover is not None)
+        if remover is not None:
+            remover.mailbox(part, archived)
+        report(MailboxFinished(name, work.rows[name]))
+
+    return Course(source, work, deletion, dry_run=dry_run).run(step, clock)
 
 
-def _started(run: Run, *, dry_run: bool) -> Started:
-    return Started(
-        run=run.id,
-        command=run.command,
-        account=run.account,
-        server=run.server,
-        archive=run.archive,
-        selection=run.selection,
-        cut_off=run.cut_off,
-        dry_run=dry_run,
-    )
-
-
-def _begin(work: Work) -> Manifest:
-    run = work.run
-    manifest = work.archive.manifest(run.id)
-    manifest.write(
-        manifest=1,
-        run=run.id,
-        archive=work.archive.id,
-        command=run.command,
-        version=run.version,
-        started=run.started,
-        cut_off=run.cut_off,
-        selection=run.selection,
-    )
-    manifest.sync()
-    facts = {"command": run.command, "started": run.started, "selection": run.selection, "cut_off": run.cut_off}
-    work.catalogue.begin(run.id, facts)
-    return manifest
-
-
-def _mailbox(source: Source, part: MailboxPlan, manifest: Manifest, work: Work) -> None:
-    """Fetch what the plan holds for one mailbox."""
+def _archive(
+    source: Source, part: MailboxPlan, manifest: Manifest, work: Work, *, deleting: bool
+) -> Sequence[UID | UIDL]:
+    """Fetch what the plan holds for one mailbox; gives what was archived."""
     name = part.mailbox.name
-    work.rows[name] = part.tally
-    del work.waiting[name]
+    unsure = part.unsure if deleting else ()
+    if not part.fetch and not unsure:
+        return ()
     if part.fetch:
         work.report(Fetching(name, len(part.fetch), part.size))
-        batch = Batch(part, manifest, work)
-        reached = False
-        try:
-            with source.open(part.mailbox) as box:
-                if box.status.uidvalidity != part.status.uidvalidity:
-                    raise MailboxError("the server numbered this mailbox anew while it was read (UIDVALIDITY)")
-                doubted = len(box.doubts)
-                reached = _fetch(box, part, batch, work)
-                for sentence in box.doubts[doubted:]:
-                    work.warn(sentence, name)
-        except MailboxError as error:
-            batch.commit()
-            reached = True
-            work.warn(error.message, name)
-        except AccountError:
-            # The line is dead, but what came whole before is as good as ever.
-            batch.commit()
-            raise
-        finally:
-            _balance(name, work, reached=reached)
-    work.report(MailboxFinished(name, work.rows[name]))
+    batch = Batch(part, manifest, work)
+    reached = False
+    try:
+        with source.open(part.mailbox) as box:
+            if box.status.uidvalidity != part.status.uidvalidity:
+                raise MailboxError("the server numbered this mailbox anew while it was read (UIDVALIDITY)")
+            doubted = len(box.doubts)
+            reached = _fetch(box, part, batch, work)
+            if deleting and reached:
+                _fetch_again(box, [*unsure, *batch.unsure], part, work)
+            for sentence in box.doubts[doubted:]:
+                work.warn(sentence, name)
+                work.held.setdefault(name, sentence)
+    except MailboxError as error:
+        batch.commit()
+        reached = True
+        work.warn(error.message, name)
+        work.held[name] = error.message
+    except AccountError:
+        # The line is dead, but what came whole before is as good as ever.
+        batch.commit()
+        raise
+    finally:
+        _balance(name, work, reached=reached)
+    return batch.archived
+
+
+def _fetch_again(box: OpenMailbox, messages: Sequence[RemoteMessage], part: MailboxPlan, work: Work) -> None:
+    """Fetch a second time what did not have the announced size; only the same octets make it deletable.
+
+    Sizes lie often, so that alone is no fault; a server that gives other octets each time is one.
+    """
+    if not messages or work.stop() is not None:
+        return
+    name, uidvalidity = part.mailbox.name, part.status.uidvalidity
+    rows = work.catalogue.rows(name, uidvalidity, [message.uid for message in messages])
+    found: dict[UID | UIDL, str] = {}
+    for arrival in box.fetch(messages):
+        if isinstance(arrival, NotFetched):
+            continue
+        digest = hashlib.sha256()
+        for chunk in arrival.chunks():
+            digest.update(chunk)
+        uid = arrival.message.uid
+        if uid in rows:
+            same = rows[uid].digest == Digest(f"sha256:{digest.hexdigest()}")
+            found[uid] = "" if same else CHANGING
+    work.catalogue.confirm(name, uidvalidity, found)
+    for uid, hold in found.items():
+        if hold:
+            work.codes.add(ExitCode.PARTIAL)
+            work.report(Held(name, uid, hold))
 
 
 def _fetch(box: OpenMailbox, part: MailboxPlan, batch: Batch, work: Work) -> bool:
@@ -188,48 +179,3 @@ def _balance(name: str, work: Work, *, reached: bool) -> None:
     elif left > 0:
         work.count(name, selected=-left)
         work.not_reached += left
-
-
-def _finished(work: Work, trouble: MailarchiveError | None, quota: Quota | None, seconds: float) -> Finished:
-    total = sum(work.rows.values(), Tally())
-    codes = set(work.codes)
-    if not all(row.adds_up(deleting=False) for row in work.rows.values()):
-        work.warn("the numbers of this run do not add up; please report this")
-        codes.add(ExitCode.PARTIAL)
-    stopped = work.stop()
-    if stopped is not None:
-        codes.add(stopped)
-    error = hint = ""
-    if trouble is not None:
-        codes.add(trouble.exit_code)
-        error, hint = trouble.message, trouble.hint
-    not_reached = work.not_reached + sum(work.waiting.values())
-    if not_reached:
-        all_of_it = total.archived + total.failed + not_reached
-        progress = f"{total.archived} of {all_of_it} messages were archived; the next run goes on there"
-        error = f"{error}; {progress}" if error else f"interrupted; {progress}"
-    return Finished(
-        run=work.run.id,
-        archive=work.run.archive,
-        mailboxes=tuple((name, row) for name, row in work.rows.items() if row.on_server),
-        total=total,
-        exit_code=worst(codes),
-        quota=quota,
-        seconds=seconds,
-        error=error,
-        hint=hint,
-    )
-
-
-def _end(work: Work, manifest: Manifest, finished: Finished) -> Finished:
-    """Close the manifest and the run; a disk that fails even here is told, and costs no message."""
-    total = finished.total
-    counts = {"selected": total.selected, "already": total.already, "archived": total.archived, "failed": total.failed}
-    try:
-        manifest.write(type="finished", counts=counts, exit=int(finished.exit_code))
-        manifest.close()
-        work.catalogue.finish(work.run.id, {"counts": counts, "exit": int(finished.exit_code)})
-    except ArchiveError as error:
-        code = worst([finished.exit_code, error.exit_code])
-        return replace(finished, exit_code=code, error=finished.error or error.message, hint=error.hint)
-    return finished

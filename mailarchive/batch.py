@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from mailarchive import headers
 from mailarchive.errors import ArchiveError, ExitCode
 from mailarchive.events import Archived, Held
-from mailarchive.model import Placement
+from mailarchive.model import UIDL, Placement
 
 if TYPE_CHECKING:
     from mailarchive.job import Work
-    from mailarchive.model import RemoteMessage, StoredMessage
+    from mailarchive.model import UID, Mailbox, RemoteMessage, StoredMessage
     from mailarchive.plan import MailboxPlan
     from mailarchive.ports import Incoming, Manifest
 
@@ -25,16 +25,23 @@ BATCH_OCTETS = 32 * 1024 * 1024
 
 
 class Batch:
-    """Messages of one mailbox that become durable together."""
+    """Messages of one mailbox that become durable together.
+
+    Attributes:
+        archived: The UIDs of what has become durable so far. `unsure`: those of them of which other octets came than
+            were announced.
+    """
 
     def __init__(self, part: MailboxPlan, manifest: Manifest, work: Work) -> None:
         self._mailbox = part.mailbox
         self._status = part.status
         self._manifest = manifest
         self._work = work
-        self._placements: list[tuple[Placement, StoredMessage]] = []
+        self._placements: list[tuple[Placement, StoredMessage, RemoteMessage]] = []
         self._octets = 0
-        self._introduced = False
+        self._introduced: set[str] = set()
+        self.archived: list[UID | UIDL] = []
+        self.unsure: list[RemoteMessage] = []
 
     def add(self, incoming: Incoming) -> None:
         """Take one message, and make the batch durable if it is full."""
@@ -44,7 +51,9 @@ class Batch:
         except ArchiveError:
             self._drop()
             raise
-        self._placements.append((self._placement(incoming.message, stored), replace(stored, head=b"")))
+        self._placements.append(
+            (self._placement(incoming.message, stored), replace(stored, head=b""), incoming.message)
+        )
         self._octets += stored.size
         if stored.damaged:
             work.warn(
@@ -59,13 +68,17 @@ class Batch:
             return
         try:
             self._work.archive.sync()
+            shown = self._place_by_labels()
             self._write_manifest()
         except ArchiveError:
             self._drop()
             raise
-        self._work.catalogue.record(self._work.run.id, [placement for placement, _ in self._placements])
+        self._work.catalogue.record(self._work.run.id, [*(placement for placement, _, _ in self._placements), *shown])
         done, self._placements, self._octets = self._placements, [], 0
-        for placement, stored in done:
+        for placement, stored, message in done:
+            self.archived.append(placement.uid)
+            if stored.size != message.size:
+                self.unsure.append(message)
             self._tell(placement, stored)
 
     def _drop(self) -> None:
@@ -85,21 +98,50 @@ class Batch:
             size_announced=message.size,
             ident=headers.ident(stored.head),
             hold=headers.hold(stored.head, stored.size),
+            object_id=message.object_id,
+        )
+
+    def _place_by_labels(self) -> list[Placement]:
+        """Put a link of each message into the folder of every mailbox that shows it, where labels are mailboxes.
+
+        Such a placement has no UID, and is no evidence for a deletion.
+        """
+        labels = self._work.labels
+        if labels is None or self._mailbox != labels.everything:
+            return []
+        by_place: dict[Mailbox, list[tuple[Placement, StoredMessage, RemoteMessage]]] = {}
+        for entry in self._placements:
+            for place in labels.places(entry[2]):
+                by_place.setdefault(place, []).append(entry)
+        shown = []
+        for place, entries in by_place.items():
+            self._introduce(place)
+            for placement, stored, message in entries:
+                link = self._work.archive.also(place, stored, message)
+                uid = UIDL(f"gm:{message.object_id or placement.digest}")
+                changed = replace(placement, mailbox=place.name, uidvalidity=None, uid=uid, location=link.location)
+                shown.append(replace(changed, origin="label"))
+            self._work.archive.sync()
+        return shown
+
+    def _introduce(self, mailbox: Mailbox, uidvalidity: int | None = None) -> None:
+        """Write down a mailbox the first time that it is met."""
+        if mailbox.name in self._introduced:
+            return
+        self._introduced.add(mailbox.name)
+        self._manifest.write(
+            type="mailbox",
+            name=mailbox.name,
+            folder=self._work.archive.folder(mailbox),
+            delimiter=mailbox.delimiter,
+            uidvalidity=uidvalidity,
+            special_use=mailbox.special_use,
         )
 
     def _write_manifest(self) -> None:
         mailbox, status = self._mailbox, self._status
-        if not self._introduced:
-            self._introduced = True
-            self._manifest.write(
-                type="mailbox",
-                name=mailbox.name,
-                folder=self._work.archive.folder(mailbox),
-                delimiter=mailbox.delimiter,
-                uidvalidity=status.uidvalidity,
-                special_use=mailbox.special_use,
-            )
-        for placement, stored in self._placements:
+        self._introduce(mailbox, status.uidvalidity)
+        for placement, stored, message in self._placements:
             self._manifest.write(
                 type="archived",
                 mailbox=mailbox.name,
@@ -111,6 +153,8 @@ class Batch:
                 flags=placement.flags,
                 location=placement.location,
                 already=True if stored.already else None,
+                gm_msgid=message.object_id if message.labels is not None else None,
+                labels=message.labels,
                 hold=placement.hold or None,
             )
         self._manifest.sync()

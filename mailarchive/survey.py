@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 from mailarchive import headers, plan
 from mailarchive.errors import MailboxError, UsageError
 from mailarchive.events import Listing
-from mailarchive.model import INBOX
-from mailarchive.policy import HeaderTests
+from mailarchive.expunge import Refusal
+from mailarchive.labels import Labels
+from mailarchive.model import INBOX, JUNK, TRASH
+from mailarchive.policy import DateKind, HeaderTests
 from mailarchive.ports import HasQuota
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mailarchive.job import Work
-    from mailarchive.model import UID, UIDL, Known, Mailbox, MailboxStatus, Quota, RemoteMessage
+    from mailarchive.model import UID, UIDL, Envelope, Known, Mailbox, MailboxStatus, Quota, RemoteMessage
     from mailarchive.plan import Plan
     from mailarchive.ports import OpenMailbox, Source
 
@@ -37,8 +39,24 @@ def quota_of(source: Source, work: Work) -> Quota | None:
     return quota
 
 
-def survey(source: Source, work: Work, quota: Quota | None) -> Plan:
-    """List the chosen mailboxes and make the plan.
+def survey(
+    source: Source,
+    work: Work,
+    quota: Quota | None,
+    mailboxes: Sequence[Mailbox],
+    *,
+    deleting: bool = False,
+    fetching: bool = True,
+) -> Plan:
+    """List the chosen ones of all mailboxes of the server and make the plan.
+
+    Args:
+        source: Signed in.
+        work: Of the run.
+        quota: What the server says now.
+        mailboxes: All of the server.
+        deleting: Whether the run may delete: then it is told of each message why it will stay.
+        fetching: Whether what is not archived belongs to the plan.
 
     Raises:
         UsageError: The selection names a mailbox that is not there, or asks for what this server cannot do.
@@ -46,16 +64,14 @@ def survey(source: Source, work: Work, quota: Quota | None) -> Plan:
     """
     if work.policy.imap_search and not source.capabilities.search:
         raise UsageError("this server cannot search, so --imap-search cannot be")
-    mailboxes, unread = source.mailboxes()
-    for sentence in unread:
-        work.warn(sentence)
     before = work.catalogue.mailboxes()
     if not mailboxes and before:
         work.warn(f"the server lists no mailboxes, and there were {len(before)}; nothing was done")
         return plan.make([], work.policy)
     _compare_names(work, mailboxes)
+    work.labels = Labels.of(mailboxes, work.policy, labels=source.capabilities.labels)
     # Servers list in any order; people look for INBOX first and for the others by name.
-    chosen = sorted(filter(work.policy.chooses, mailboxes), key=lambda box: (box.name != INBOX, box.name.casefold()))
+    chosen = sorted(_chosen_of(mailboxes, work), key=lambda box: (box.name != INBOX, box.name.casefold()))
     listings = []
     for number, mailbox in enumerate(chosen):
         if work.stop() is not None:
@@ -63,13 +79,22 @@ def survey(source: Source, work: Work, quota: Quota | None) -> Plan:
         work.report(Listing(mailbox.name, number, len(chosen)))
         try:
             with source.open(mailbox) as box:
-                listings.append(_list(box, mailbox, work))
+                listings.append(_list(box, mailbox, work, deleting=deleting, fetching=fetching))
         except MailboxError as error:
             work.warn(error.message, mailbox.name)
-    return plan.make(listings, work.policy, quota)
+    return plan.make(listings, work.policy, quota, deleting=deleting)
 
 
-def _compare_names(work: Work, mailboxes: list[Mailbox]) -> None:
+def _chosen_of(mailboxes: Sequence[Mailbox], work: Work) -> list[Mailbox]:
+    """Give the mailboxes to be listed: where labels are mailboxes, the one that shows everything stands for all."""
+    if work.labels is None:
+        return [box for box in mailboxes if work.policy.chooses(box)]
+    # Spam and trash do not show there, and only their exact name brings them in.
+    apart = [box for box in mailboxes if box.special_use & {JUNK, TRASH} and work.policy.chooses(box)]
+    return [work.labels.everything, *apart]
+
+
+def _compare_names(work: Work, mailboxes: Sequence[Mailbox]) -> None:
     """Refuse a mailbox that the user typed and the server does not have; one from the configuration is a warning."""
     names = [mailbox.name for mailbox in mailboxes]
     for pattern in work.policy.missing(names):
@@ -80,27 +105,49 @@ def _compare_names(work: Work, mailboxes: list[Mailbox]) -> None:
         work.warn(f"no mailbox {pattern!r} on the server; {hint or 'it is left out'}")
 
 
-def _list(box: OpenMailbox, mailbox: Mailbox, work: Work) -> plan.Listed:
+def _list(box: OpenMailbox, mailbox: Mailbox, work: Work, *, deleting: bool, fetching: bool) -> plan.Listed:
     """List one mailbox, judge each message, and part what is archived from what is not."""
-    messages = _chosen(box, mailbox, work)
+    messages, envelopes = _chosen(box, mailbox, work)
     for sentence in box.doubts:
         work.warn(sentence, mailbox.name)
-    _compare(mailbox, box.status, work)
+    held = box.doubts[0] if box.doubts else ""
+    if _compare(mailbox, box.status, work):
+        held = held or "the server has numbered this mailbox anew"
     known = _known(mailbox, box.status, work)
-    already, fetch, lost = [], [], 0
+    already, fetch, unsure, lost = [], [], [], 0
+    stays: dict[UID | UIDL, str] = {}
     for message in messages:
         row = known.get(message.uid)
-        if row is None or not row.is_same(message):
-            fetch.append(message)
-        elif work.archive.holds(row.location):
+        if row is not None and row.is_same(message) and work.archive.holds(row.location):
             already.append(message)
+            if row.unsure:
+                unsure.append(message)
         else:
-            lost += 1
+            lost += row is not None and row.is_same(message)
+            row = None
             fetch.append(message)
+        if deleting and (why := _stays(message, envelopes.get(message.uid), row, work)):
+            stays[message.uid] = why
     if lost:
-        what = "are no longer whole in the archive and are fetched again"
+        what = "are no longer whole in the archive" + (" and are fetched again" if fetching else "")
         work.warn(f"{lost} archived messages {what}", mailbox.name, serious=False)
-    return plan.Listed(mailbox, box.status, tuple(fetch), tuple(already))
+    if fetch and not fetching:
+        what = "are not archived and stay; `mailarchive backup` fetches them"
+        work.warn(f"{len(fetch)} of the chosen messages {what}", mailbox.name, serious=False)
+        fetch = []
+    return plan.Listed(mailbox, box.status, tuple(fetch), tuple(already), stays, tuple(unsure), held)
+
+
+def _stays(message: RemoteMessage, envelope: Envelope | None, row: Known | None, work: Work) -> str:
+    """Say why a message will stay on the server, as far as is known now; empty if nothing speaks for it."""
+    if row is not None and row.hold:
+        return Refusal.HOLD.value
+    policy = work.policy
+    # Without its header fields a message is judged by the rest; the probe before the deletion brings them.
+    loose = policy if envelope is not None else replace(policy, headers=HeaderTests(), date=DateKind.RECEIVED)
+    excluded = work.labels.excluded(message) if work.labels is not None else ""
+    why = loose.keeps(message, envelope, excluded=excluded, put_back=row is not None and row.put_back)
+    return why.value if why is not None else ""
 
 
 def _known(mailbox: Mailbox, status: MailboxStatus, work: Work) -> Mapping[UID | UIDL, Known]:
@@ -114,25 +161,32 @@ def _known(mailbox: Mailbox, status: MailboxStatus, work: Work) -> Mapping[UID |
     return {}
 
 
-def _chosen(box: OpenMailbox, mailbox: Mailbox, work: Work) -> list[RemoteMessage]:
+def _chosen(
+    box: OpenMailbox, mailbox: Mailbox, work: Work
+) -> tuple[list[RemoteMessage], Mapping[UID | UIDL, Envelope]]:
+    """Give the chosen messages, and the header fields of those that had to be judged by them."""
     policy = work.policy
     messages = box.listing(policy.criteria())
+    if work.labels is not None and mailbox == work.labels.everything:
+        messages = [message for message in messages if work.labels.selects(message)]
     if not policy.needs_headers:
-        return [message for message in messages if policy.selects(message)]
+        return [message for message in messages if policy.selects(message)], {}
     # Headers cost a transfer: ask only for those of messages that everything else speaks for.
     loose = replace(policy, headers=HeaderTests())
     candidates = [message for message in messages if loose.selects(message)]
     envelopes = {uid: headers.envelope(head) for uid, head in box.headers(candidates)}
     if lacking := len(candidates) - len(envelopes):
         work.warn(f"the headers of {lacking} messages did not come; the next run looks at them again", mailbox.name)
-    return [message for message in candidates if policy.selects(message, envelopes.get(message.uid))]
+    return [message for message in candidates if policy.selects(message, envelopes.get(message.uid))], envelopes
 
 
-def _compare(mailbox: Mailbox, status: MailboxStatus, work: Work) -> None:
-    """Tell what has changed in a way that a human should know."""
+def _compare(mailbox: Mailbox, status: MailboxStatus, work: Work) -> bool:
+    """Tell what has changed in a way that a human should know; gives whether the UIDs mean something else now."""
     before = work.catalogue.last_seen(mailbox.name)
     if before is None:
-        return
+        return False
+    if before.exists and not status.exists:
+        work.warn(f"is empty now and held {before.exists} messages; the archive stays", mailbox.name, serious=False)
     if before.uidvalidity != status.uidvalidity:
         work.warn(
             "the server has numbered this mailbox anew (UIDVALIDITY); its messages are compared by content, and no"
@@ -140,5 +194,5 @@ def _compare(mailbox: Mailbox, status: MailboxStatus, work: Work) -> None:
             mailbox.name,
             serious=False,
         )
-    if before.exists and not status.exists:
-        work.warn(f"is empty now and held {before.exists} messages; the archive stays", mailbox.name, serious=False)
+        return True
+    return False

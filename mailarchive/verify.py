@@ -104,7 +104,7 @@ def _look(
     """Read one message back, and say what is wrong with it."""
     expected = rows.get(location)
     try:
-        found, size = _read_back(archive, location)
+        found, size = read_back(archive, location)
     except MissingError:
         return _missing(archive, location, expected, moved)
     except ArchiveError as error:
@@ -129,12 +129,12 @@ def _missing(
     if there is not None and expected is not None:
         # One that cannot be read is told at its own place.
         with contextlib.suppress(ArchiveError):
-            if _read_back(archive, there)[0] == expected[0]:
+            if read_back(archive, there)[0] == expected[0]:
                 return Verified(location, 0, Flaw.MOVED, f"it is at {there} now")
     return Verified(location, 0, Flaw.MISSING, "the next backup fetches it again if the server still has it")
 
 
-def _read_back(archive: Archive, location: Location) -> tuple[Digest, int]:
+def read_back(archive: Archive, location: Location) -> tuple[Digest, int]:
     """Read a message from the device; gives its digest and its octets. Raises ArchiveError if it cannot be read."""
     digest = hashlib.sha256()
     size = 0

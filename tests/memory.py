@@ -7,35 +7,44 @@ can stop a run before or after each of them.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from mailarchive.errors import MissingError
+from mailarchive.errors import ArchiveError, MessageError, MissingError
 from mailarchive.model import (
+    DELETED,
     UID,
     Capabilities,
     Digest,
+    ItemState,
     Known,
     Location,
     Mailbox,
     MailboxStatus,
+    Method,
     NotFetched,
+    Quota,
     RemoteMessage,
+    Sighting,
     StoredMessage,
+    in_order,
 )
+from mailarchive.ports import ExpungeResult, OpenBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from mailarchive.expunge import ExpungeOrder
     from mailarchive.model import (
         UIDL,
         Criteria,
         Placement,
-        Quota,
     )
+    from mailarchive.ports import Appending
 
 
 class Stopped(BaseException):
@@ -82,7 +91,15 @@ class MemoryMessage:
 
 
 class MemorySource:
-    """A server in memory; see `ports.Source`."""
+    """A server in memory; see `ports.Source`.
+
+    Attributes:
+        lies: What it says OK to and does not do: `store`, `expunge`; `all` expunges whatever is marked.
+        refusals: What it says NO to, by the same words, and `append`.
+        ended_at: The error with which the line dies, once, just before a step of that name.
+        between: Called before each step of a deletion, for a second client that acts.
+        limit: Of the quota in octets, whose use is then what the messages take.
+    """
 
     def __init__(self, steps: Steps | None = None, *, quota: Quota | None = None) -> None:
         self.capabilities = Capabilities(uidplus=True, move=True, quota=quota is not None)
@@ -100,18 +117,58 @@ class MemorySource:
         self.cut_after: int | None = None
         self.cut_error: Exception | None = None
         self.steps = steps or Steps()
+        self.readonly: set[str] = set()
+        self.lies: set[str] = set()
+        self.refusals: dict[str, str] = {}
+        self.ended_at: dict[str, Exception] = {}
+        self.between: Callable[[str], None] = lambda _: None
+        self.limit: int | None = None
+        self.next_uids: dict[str, int] = {}
         self._quota = quota
 
     def add(self, mailbox: str, message: MemoryMessage, uid: int | None = None) -> UID:
         """Put a message on the server."""
         box = self.boxes.setdefault(mailbox, {})
-        number = UID(uid if uid is not None else max(box, default=0) + 1)
+        number = UID(uid if uid is not None else self.next_uids.get(mailbox, max(box, default=0) + 1))
         box[number] = message
+        self.next_uids[mailbox] = max(self.next_uids.get(mailbox, 0), number + 1)
         return number
 
     def quota(self) -> Quota | None:
         """Say how full it is."""
+        if self.limit is not None:
+            return Quota(sum(len(m.octets) for box in self.boxes.values() for m in box.values()), self.limit)
         return self._quota
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Be one step of a deletion."""
+        self.between(name)
+        if name in self.ended_at:
+            raise self.ended_at.pop(name)
+        with self.steps.step(name):
+            yield
+
+    @contextmanager
+    def select(self, mailbox: Mailbox) -> Iterator[WritableMemoryMailbox]:
+        """Open a mailbox for deleting."""
+        if mailbox.name in self.broken_boxes:
+            raise self.broken_boxes[mailbox.name]
+        yield WritableMemoryMailbox(self, mailbox.name)
+
+    def create(self, name: str) -> Mailbox:
+        """Make a mailbox."""
+        self.boxes.setdefault(name, {})
+        return Mailbox(name, name.encode(), "/")
+
+    def append(self, mailbox: Mailbox, message: Appending) -> UID | None:
+        """Take a message."""
+        octets = b"".join(bytes(chunk) for chunk in message.chunks())
+        assert len(octets) == message.size
+        if "append" in self.refusals:
+            raise MessageError(self.refusals["append"])
+        with self.step("append"):
+            return self.add(mailbox.name, MemoryMessage(octets, message.internal_date, message.flags))
 
     def mailboxes(self) -> tuple[list[Mailbox], list[str]]:
         """List the mailboxes."""
@@ -136,7 +193,7 @@ class MemoryMailbox:
         self.status = MailboxStatus(
             len(self._box),
             source.uidvalidity[name],
-            max(self._box, default=0) + 1,
+            source.next_uids.get(name, 1),
             uids_stick=source.uids_stick,
         )
 
@@ -156,6 +213,18 @@ class MemoryMailbox:
                 continue
             yield message.uid, octets.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
+    def probe(self, uids: Sequence[UID | UIDL]) -> Iterator[Sighting]:
+        """Look afresh."""
+        for uid in uids:
+            message = self._box.get(UID(int(uid)))
+            if message is not None:
+                head = message.octets.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+                yield Sighting(message.remote(UID(int(uid))), head)
+
+    def marked(self) -> frozenset[UID | UIDL]:
+        """Say what is marked."""
+        return frozenset(uid for uid, message in self._box.items() if DELETED in message.flags)
+
     def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[MemoryIncoming | NotFetched]:
         """Give the bodies."""
         for listed in messages:
@@ -168,6 +237,83 @@ class MemoryMailbox:
             else:
                 self._source.fetched.append((self._name, uid))
                 yield MemoryIncoming(self._source, message, message.remote(uid))
+
+
+class WritableMemoryMailbox(MemoryMailbox):
+    """A mailbox in memory that is open for deleting; see `ports.WritableMailbox`."""
+
+    def __init__(self, source: MemorySource, name: str) -> None:
+        super().__init__(source, name)
+        writable = name not in source.readonly
+        self.status = replace(self.status, writable=writable, obstacle="" if writable else "it is read-only")
+
+    def mark(self, uids: Sequence[UID | UIDL], *, deleted: bool) -> None:
+        """Change marks."""
+        for uid in uids:
+            with self._source.step("store" if deleted else "unmark"):
+                message = self._box.get(UID(int(uid)))
+                if message is not None and "store" not in self._source.lies:
+                    message.flags = message.flags | {DELETED} if deleted else message.flags - {DELETED}
+
+    def expunge(self, order: ExpungeOrder) -> ExpungeResult:
+        """Carry an order out as a real server would, or lie."""
+        source, method = self._source, order.how.method
+        uids = [UID(int(uid)) for uid in order.uids]
+        if method is Method.TRASH:
+            return self._move(uids, order)
+        if "store" in source.refusals:
+            return ExpungeResult(dict.fromkeys(uids, ItemState.REFUSED), source.refusals["store"])
+        self.mark(in_order(order.strangers), deleted=False)
+        self.mark(uids, deleted=True)
+        if method is Method.MARK:
+            return self._result(uids, ItemState.GONE, marks=True)
+        others = self.marked() - set(uids)
+        said = source.refusals.get("expunge", "")
+        if method is Method.EXCLUSIVE and (others or self.marked() != set(uids)):
+            said = "not alone"
+        elif not said and "expunge" not in source.lies:
+            # Without UIDPLUS, or on a server that ignores the set, all that is marked goes.
+            everything = method is Method.EXCLUSIVE or "all" in source.lies
+            self._remove(list(self.marked()) if everything else uids)
+        ours = [item.uid for item in order.items if not item.was_deleted and item.uid in self._box]
+        self.mark(ours, deleted=False)
+        self.mark(in_order(order.strangers), deleted=True)
+        vanished = len(others - set(self._box))
+        result = self._result(uids, ItemState.GONE)
+        return replace(result, reason=said or result.reason, ignored=result.ignored and not said, strangers=vanished)
+
+    def in_trash(self, object_ids: Collection[str], trash: Mailbox) -> dict[str, UID]:
+        """Know nothing of ids."""
+        assert object_ids is not None
+        assert trash is not None
+        return {}
+
+    def _move(self, uids: Sequence[UID], order: ExpungeOrder) -> ExpungeResult:
+        assert order.how.trash is not None
+        if "move" in self._source.refusals:
+            return ExpungeResult(dict.fromkeys(uids, ItemState.REFUSED), self._source.refusals["move"])
+        for uid in uids:
+            with self._source.step("move"):
+                message = self._box.pop(uid, None)
+                if message is not None:
+                    self._source.add(order.how.trash.name, message)
+        return self._result(uids, ItemState.IN_TRASH)
+
+    def _remove(self, uids: Sequence[UID | UIDL]) -> None:
+        for uid in sorted(int(uid) for uid in uids):
+            with self._source.step("expunge"):
+                message = self._box.get(UID(uid))
+                if message is not None and DELETED in message.flags:
+                    del self._box[UID(uid)]
+
+    def _result(self, uids: Sequence[UID], gone: ItemState, *, marks: bool = False) -> ExpungeResult:
+        states: dict[UID | UIDL, ItemState] = {}
+        for uid in uids:
+            there = self._box.get(uid)
+            done = gone if there is None else ItemState.REFUSED
+            states[uid] = ItemState.MARKED if marks and there is not None and DELETED in there.flags else done
+        left = ItemState.REFUSED in states.values()
+        return ExpungeResult(states, "they are still there" if left else "", ignored=left)
 
 
 class MemoryIncoming:
@@ -214,6 +360,19 @@ class MemoryManifest:
         self.sync()
         self.closed = True
 
+    def told(self) -> Iterator[dict[str, object]]:
+        """Give the durable lines as JSON gives them back."""
+        for line in self.durable:
+            known = {name: value for name, value in line.items() if value is not None}
+            yield json.loads(json.dumps(known, default=self._plain))
+
+    @staticmethod
+    def _plain(value: object) -> object:
+        if isinstance(value, datetime):
+            return value.isoformat()
+        assert isinstance(value, set | frozenset), value
+        return sorted(value)
+
 
 class MemoryArchive:
     """An archive in memory; `durable` is what a power cut leaves."""
@@ -245,6 +404,19 @@ class MemoryArchive:
             with self.steps.step("write"):
                 self.pending[location] = octets
         return StoredMessage(digest, len(octets), location, already=already, head=octets[:65536])
+
+    def also(self, mailbox: Mailbox, stored: StoredMessage, message: RemoteMessage) -> StoredMessage:  # noqa: ARG002 - no names
+        """Place a message into another mailbox too."""
+        location = Location(f"{mailbox.name}/{stored.digest}")
+        already = location in self.durable or location in self.pending
+        if not already:
+            if stored.location not in self.durable:
+                raise MissingError(f"{stored.location} is not in the archive")
+            if self.fail_add is not None:
+                raise self.fail_add
+            with self.steps.step("write"):
+                self.pending[location] = self.durable[stored.location]
+        return replace(stored, location=location, already=already, damaged=False)
 
     def sync(self) -> None:
         """Make the batch durable."""
@@ -284,31 +456,70 @@ class MemoryArchive:
         self.manifests[run] = MemoryManifest(self.steps)
         return self.manifests[run]
 
+    def told(self, run: str) -> Iterator[dict[str, object]]:
+        """Give the durable lines of a manifest, as they are read back from JSON."""
+        if run not in self.manifests:
+            raise MissingError(f"there is no manifest of a run {run}")
+        yield from self.manifests[run].told()
+
+
+@dataclass
+class MemoryBatch:
+    """A batch of deletions in memory; see `ports.OpenBatch`."""
+
+    run: str
+    mailbox: str
+    uidvalidity: int
+    method: Method
+    proof: dict[UID | UIDL, tuple[Digest, bool]]
+    states: dict[UID | UIDL, ItemState]
+    lifted: set[UID | UIDL]
+
 
 class MemoryCatalogue:
-    """A catalogue in memory."""
+    """A catalogue in memory.
+
+    `table` holds its rows; `verified` and `expunged` name those of them that a batch has found so.
+    """
 
     def __init__(self, steps: Steps | None = None) -> None:
-        self.rows: dict[tuple[str, int | None, UID | UIDL], Placement] = {}
+        self.table: dict[tuple[str, int, UID | UIDL], Placement] = {}
+        self.verified: set[tuple[str, int, UID | UIDL]] = set()
+        self.expunged: set[tuple[str, int, UID | UIDL]] = set()
         self.seen: dict[str, MailboxStatus] = {}
         self.runs: dict[str, dict[str, object]] = {}
+        self.batches: dict[int, MemoryBatch] = {}
+        self.put_back: set[tuple[Digest, str]] = set()
+        self.trusted: datetime | None = None
         self.steps = steps or Steps()
 
     def placements(self, mailbox: str, uidvalidity: int | None) -> dict[UID | UIDL, Known]:
         """Say what is archived."""
+        here = [uid for name, validity, uid in self.table if (name, validity) == (mailbox, uidvalidity or 0)]
         return {
-            uid: Known(row.location, row.size_announced, row.internal_date)
-            for (name, validity, uid), row in self.rows.items()
-            if (name, validity) == (mailbox, uidvalidity)
+            uid: Known(
+                row.location,
+                row.size_announced,
+                row.internal_date,
+                row.size != row.size_announced and not row.confirmed,
+                row.hold,
+                row.put_back,
+            )
+            for uid, row in self.rows(mailbox, uidvalidity, here).items()
         }
+
+    def rows(self, mailbox: str, uidvalidity: int | None, uids: Sequence[UID | UIDL]) -> dict[UID | UIDL, Placement]:
+        """Give whole rows."""
+        found = {uid: self.table.get((mailbox, uidvalidity or 0, uid)) for uid in uids}
+        return {uid: self._told(row) for uid, row in found.items() if row and row.origin in ("fetched", "manifest")}
 
     def location(self, digest: Digest) -> Location | None:
         """Find a copy."""
-        return next((row.location for row in self.rows.values() if row.digest == digest), None)
+        return next((row.location for row in self.table.values() if row.digest == digest), None)
 
     def located(self) -> dict[Location, tuple[Digest, int]]:
         """Say what should be where."""
-        return {row.location: (row.digest, row.size) for row in self.rows.values()}
+        return {row.location: (row.digest, row.size) for row in self.table.values()}
 
     def last_seen(self, mailbox: str) -> MailboxStatus | None:
         """Say what the last run saw."""
@@ -321,9 +532,86 @@ class MemoryCatalogue:
     def record(self, run: str, placements: Sequence[Placement]) -> None:
         """Commit."""
         assert run in self.runs
+        now = datetime.now(UTC)
         with self.steps.step("commit"):
             for row in placements:
-                self.rows[row.mailbox, row.uidvalidity, row.uid] = replace(row)
+                key = (row.mailbox, row.uidvalidity or 0, row.uid)
+                old = self.table.get(key)
+                archived_at, confirmed = row.archived_at or now, row.confirmed
+                if old is not None and old.digest == row.digest:
+                    archived_at, confirmed = old.archived_at or now, confirmed or old.confirmed
+                self.table[key] = replace(row, archived_at=archived_at, confirmed=confirmed, put_back=False)
+                self.verified.discard(key)
+                self.expunged.discard(key)
+
+    def confirm(self, mailbox: str, uidvalidity: int | None, found: Mapping[UID | UIDL, str]) -> None:
+        """Commit what a second fetch showed."""
+        with self.steps.step("commit"):
+            for uid, why in found.items():
+                key = (mailbox, uidvalidity or 0, uid)
+                if key in self.table:
+                    self.table[key] = replace(self.table[key], confirmed=not why, hold=why or self.table[key].hold)
+
+    def intend(self, run: str, order: ExpungeOrder) -> int:
+        """Commit what is about to be deleted."""
+        name, uidvalidity = order.mailbox.name, order.uidvalidity
+        keys = {(name, uidvalidity, item.uid): item.digest for item in order.items}
+        if any(key not in self.table or self.table[key].digest != digest for key, digest in keys.items()):
+            raise ArchiveError("the catalogue does not hold all that is to be deleted; nothing is")
+        with self.steps.step("commit intent"):
+            number = len(self.batches) + 1
+            proof = {item.uid: (item.digest, item.was_deleted) for item in order.items}
+            states = dict.fromkeys(proof, ItemState.INTENT)
+            self.verified.update(keys)
+            self.batches[number] = MemoryBatch(
+                run, name, uidvalidity, order.how.method, proof, states, set(order.strangers)
+            )
+        return number
+
+    def settle(
+        self, batch: int, states: Mapping[UID | UIDL, ItemState], given_back: Collection[UID | UIDL] = ()
+    ) -> None:
+        """Commit what came of it."""
+        with self.steps.step("commit result"):
+            found = self.batches[batch]
+            for uid, state in states.items():
+                if uid in found.states and state is not ItemState.INTENT:
+                    found.states[uid] = state
+                    if state.deleted:
+                        self.expunged.add((found.mailbox, found.uidvalidity, uid))
+            found.lifted.difference_update(given_back)
+
+    def open_batches(self) -> list[OpenBatch]:
+        """Give what is open."""
+        found = []
+        for number, batch in sorted(self.batches.items()):
+            left = [uid for uid, state in batch.states.items() if state is ItemState.INTENT]
+            items = []
+            for uid in left:
+                digest, was_deleted = batch.proof[uid]
+                row = self._told(self.table[batch.mailbox, batch.uidvalidity, uid])
+                items.append((replace(row, digest=digest), was_deleted))
+            if items or batch.lifted:
+                lifted = frozenset(batch.lifted)
+                found.append(
+                    OpenBatch(number, batch.run, batch.mailbox, batch.uidvalidity, batch.method, tuple(items), lifted)
+                )
+        return found
+
+    def remember_put_back(self, run: str, messages: Collection[tuple[Digest, str]]) -> None:
+        """Commit that octets are on the server again."""
+        assert run in self.runs
+        with self.steps.step("commit"):
+            self.put_back.update(messages)
+
+    def sane_now(self) -> datetime | None:
+        """Give the time that was trusted last."""
+        return self.trusted
+
+    def trust_clock(self, now: datetime) -> None:
+        """Commit that it was right."""
+        with self.steps.step("commit"):
+            self.trusted = now
 
     def saw(self, run: str, statuses: Mapping[str, MailboxStatus]) -> None:
         """Remember."""
@@ -340,6 +628,10 @@ class MemoryCatalogue:
         """End a run."""
         with self.steps.step("commit"):
             self.runs[run].update(facts, ended=True)
+
+    def _told(self, row: Placement) -> Placement:
+        put_back = any(digest == row.digest or (ident and ident == row.ident) for digest, ident in self.put_back)
+        return replace(row, put_back=put_back)
 
 
 def never() -> None:

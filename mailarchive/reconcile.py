@@ -1,0 +1,165 @@
+r"""Settles what an earlier run intended to delete and nobody knows the end of (`safety.md` section 9).
+
+The law of this room: the server shows how far it came. What is gone was deleted; what is still there loses our mark,
+and only the present selection may delete it. An old run's authority is never used again. Strangers' marks that were
+lifted are given back before anything else. A run that may not delete only looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mailarchive import headers
+from mailarchive.errors import ExitCode, MailboxError
+from mailarchive.events import Settled
+from mailarchive.expunge import same_message
+from mailarchive.model import DELETED, TRASH, ItemState, Method, in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mailarchive.job import Work
+    from mailarchive.model import UID, UIDL, Mailbox
+    from mailarchive.ports import Manifest, OpenBatch, OpenMailbox, Source, WritableMailbox
+
+
+def settle(
+    source: Source,
+    work: Work,
+    batches: Sequence[OpenBatch],
+    mailboxes: Sequence[Mailbox],
+    manifest: Manifest,
+    *,
+    may_delete: bool,
+) -> None:
+    """Look at every open batch and close it, as far as this run may."""
+    named = {mailbox.name: mailbox for mailbox in mailboxes}
+    for batch in batches:
+        mailbox = named.get(batch.mailbox)
+        if mailbox is None or not mailbox.selectable:
+            states = _all(batch, ItemState.ABANDONED)
+            _close(work, manifest, batch, states, reason="the mailbox is gone", given_back=batch.lifted)
+            continue
+        try:
+            if may_delete:
+                with source.select(mailbox) as writable:
+                    _writing(writable, work, manifest, batch, mailboxes)
+            else:
+                with source.open(mailbox) as box:
+                    _looking(box, work, manifest, batch)
+        except MailboxError as error:
+            work.warn(f"what run {batch.run} left open could not be settled: {error.message}", batch.mailbox)
+
+
+def _all(batch: OpenBatch, state: ItemState) -> dict[UID | UIDL, ItemState]:
+    return {row.uid: state for row, _ in batch.items}
+
+
+def _writing(
+    box: WritableMailbox, work: Work, manifest: Manifest, batch: OpenBatch, mailboxes: Sequence[Mailbox]
+) -> None:
+    """Settle a batch in a run that may delete: our marks come off, those of strangers go back."""
+    if box.status.uidvalidity != batch.uidvalidity:
+        reason = "the server has numbered the mailbox anew"
+        _close(work, manifest, batch, _all(batch, ItemState.ABANDONED), reason=reason, given_back=batch.lifted)
+        return
+    if batch.lifted:
+        # Those that are gone meanwhile cannot be marked, and a server passes over them.
+        box.mark(in_order(batch.lifted), deleted=True)
+        work.catalogue.settle(batch.number, {}, batch.lifted)
+        batch = replace(batch, lifted=frozenset())
+    states, marked = _states(box, batch)
+    ours = [uid for uid in marked if states[uid] is ItemState.ROLLED_BACK]
+    if ours:
+        box.mark(in_order(ours), deleted=False)
+    trash = next((mailbox for mailbox in mailboxes if TRASH in mailbox.special_use and mailbox.selectable), None)
+    if batch.method is Method.GMAIL and trash is not None:
+        ids = {row.object_id: row.uid for row, _ in batch.items if states[row.uid] is ItemState.GONE}
+        for object_id in box.in_trash(ids.keys() - {""}, trash):
+            states[ids[object_id]] = ItemState.IN_TRASH
+    _close(work, manifest, batch, states)
+
+
+def _looking(box: OpenMailbox, work: Work, manifest: Manifest, batch: OpenBatch) -> None:
+    """Settle what is gone, in a run that may not delete; marks that were left behind stay open, and are told."""
+    if box.status.uidvalidity != batch.uidvalidity:
+        reason = "the server has numbered the mailbox anew"
+        _close(work, manifest, batch, _all(batch, ItemState.ABANDONED), reason=reason)
+        return
+    states, marked = _states(box, batch)
+    for uid in marked:
+        if states[uid] is ItemState.ROLLED_BACK:
+            states[uid] = ItemState.INTENT
+    _close(work, manifest, batch, states)
+
+
+def _states(box: OpenMailbox, batch: OpenBatch) -> tuple[dict[UID | UIDL, ItemState], set[UID | UIDL]]:
+    """Say of each message what became of it, and which of those that are there carry a mark of ours."""
+    rows = {row.uid: (row, was_deleted) for row, was_deleted in batch.items}
+    states = dict.fromkeys(rows, ItemState.IN_TRASH if batch.method is Method.TRASH else ItemState.GONE)
+    marked: set[UID | UIDL] = set()
+    if not rows:
+        return states, marked
+    for sighting in box.probe(in_order(rows)):
+        message = sighting.message
+        if message.uid not in rows:
+            continue
+        row, was_deleted = rows[message.uid]
+        if not same_message(row, message, headers.envelope(sighting.head)):
+            states[message.uid] = ItemState.ABANDONED
+            continue
+        states[message.uid] = ItemState.ROLLED_BACK
+        if DELETED in (message.flags or ()) and not was_deleted:
+            marked.add(message.uid)
+    if batch.method is Method.MARK:
+        # The mark was all that this method is for, and it may have been somebody's answer to it that removed it.
+        states = {
+            uid: ItemState.MARKED if uid in marked and state is ItemState.ROLLED_BACK else state
+            for uid, state in states.items()
+        }
+        marked = set()
+    return states, marked
+
+
+def _close(
+    work: Work,
+    manifest: Manifest,
+    batch: OpenBatch,
+    states: Mapping[UID | UIDL, ItemState],
+    *,
+    reason: str = "",
+    given_back: frozenset[UID | UIDL] = frozenset(),
+) -> None:
+    """Record what came of a batch, and tell it."""
+    for row, _ in batch.items:
+        if states[row.uid].deleted:
+            manifest.write(
+                type="expunged",
+                of=batch.run,
+                mailbox=batch.mailbox,
+                uidvalidity=batch.uidvalidity,
+                uid=row.uid,
+                digest=row.digest,
+                method=batch.method.value,
+            )
+    manifest.sync()
+    work.catalogue.settle(batch.number, states, given_back)
+    counts = [list(states.values()).count(state) for state in ItemState]
+    number = dict(zip(ItemState, counts, strict=True))
+    told = Settled(
+        run=batch.run,
+        mailbox=batch.mailbox,
+        gone=number[ItemState.GONE] + number[ItemState.IN_TRASH],
+        back=number[ItemState.ROLLED_BACK] + number[ItemState.MARKED],
+        open=number[ItemState.INTENT],
+        abandoned=number[ItemState.ABANDONED],
+    )
+    work.report(told)
+    if told.open or told.abandoned:
+        work.codes.add(ExitCode.PARTIAL)
+    if waiting := batch.lifted - given_back:
+        what = "marks of other programs are to be given back; `mailarchive prune` does that"
+        work.warn(f"{len(waiting)} {what}", batch.mailbox)
+    if reason:
+        work.warn(f"{reason}, so what run {batch.run} left open there cannot be settled", batch.mailbox)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Self, TextIO
 
     from mailarchive.errors import MailarchiveError
-    from mailarchive.events import Event
+    from mailarchive.events import Event, Planned
 
 __all__ = ["Screen", "choose"]
 
@@ -31,6 +31,10 @@ class Screen(Protocol):
 
     def error(self, err: MailarchiveError) -> None:
         """Show an error and its hint, unless the run's last event has just said the same."""
+        ...
+
+    def question(self, planned: Planned) -> None:
+        """Show a plan on stderr before the user is asked about it there, on a clean line."""
         ...
 
     def close(self) -> None:

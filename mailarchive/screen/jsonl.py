@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from mailarchive import __version__
-from mailarchive.events import Finished
+from mailarchive.events import Finished, RestoreFinished, VerifyFinished
 from mailarchive.model import Quota
 from mailarchive.screen.plain import Sink
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Self, TextIO
 
     from mailarchive.errors import MailarchiveError
-    from mailarchive.events import Event
+    from mailarchive.events import Event, Planned
 
 VERSION = 1
 """Of the schema, in the first line of every output."""
@@ -69,12 +69,12 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
-        if isinstance(event, Finished) and event.error:
+        if isinstance(event, Finished | RestoreFinished | VerifyFinished) and event.error:
             self._said = (event.error, event.hint)
         self._write({"event": event_name(event)} | plain_value(event))
 
     def error(self, err: MailarchiveError) -> None:
-        """Write an error, unless the `finished` line has just said the same."""
+        """Write an error, unless the line that ends a run has just said the same."""
         if (err.message, err.hint) == self._said:
             return
         self._write(
@@ -86,6 +86,9 @@ class JsonLines:
                 "temporary": err.temporary,
             }
         )
+
+    def question(self, planned: Planned) -> None:
+        """Nothing to show: the `planned` line is out already."""
 
     def close(self) -> None:
         """Nothing to take away: every line is out already."""

@@ -15,25 +15,27 @@ from mailarchive.events import (
     Finished,
     Gone,
     Held,
+    Kept,
     MailboxFinished,
+    NotPutBack,
     Planned,
+    RestoreFinished,
+    Settled,
     Started,
     Verified,
     VerifyFinished,
     Warned,
 )
-from mailarchive.screen.safe import safe
-from mailarchive.screen.words import (
-    WIDE,
-    Line,
-    encodable,
-    format_count,
-    format_size,
-    messages,
+from mailarchive.screen.reports import (
+    counts,
     plan_lines,
+    restore_lines,
     result_lines,
+    settled_text,
     verify_lines,
 )
+from mailarchive.screen.safe import safe
+from mailarchive.screen.words import WIDE, Line, encodable, format_count, format_size, messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,12 +44,13 @@ if TYPE_CHECKING:
 
     from mailarchive.errors import MailarchiveError
     from mailarchive.events import Event
-    from mailarchive.screen.words import (
-        Role,
-    )
+    from mailarchive.screen.words import Role
 
 LONG = 1000
 """How much of a sentence is printed; a name is cut much earlier."""
+
+_DIGITS = 12
+"""Of a digest, as much as `show` needs to find the message."""
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -106,6 +109,7 @@ class Plain:
         self, stdout: TextIO | None, stderr: TextIO | None, *, quiet: bool = False, verbose: bool = False
     ) -> None:
         self._stdout = stdout
+        self._stderr = stderr
         self._result = Sink(stdout)
         self._notes = Sink(stderr)
         self._quiet = quiet
@@ -119,6 +123,10 @@ class Plain:
             Failed: self._on_failed,
             Held: self._on_held,
             Gone: self._on_gone,
+            Kept: self._on_kept,
+            Settled: self._on_settled,
+            NotPutBack: self._on_not_put_back,
+            RestoreFinished: self._on_restore_finished,
             Warned: self._on_warned,
             MailboxFinished: self._on_mailbox_finished,
             Finished: self._on_finished,
@@ -148,6 +156,13 @@ class Plain:
         self._release()
         if (err.message, err.hint) != self._said:
             self._complain(err.message, err.hint)
+
+    def question(self, planned: Planned) -> None:
+        """Print the plan on stderr, also with `quiet`: a person is about to be asked."""
+        self.close()
+        width, encoding = columns(self._stderr), self._notes.encoding
+        for line in plan_lines(self._started, planned, width=width, encoding=encoding, asking=True):
+            self._err(line)
 
     # What the two streams get
 
@@ -194,8 +209,10 @@ class Plain:
                 self._print(lines)
         elif self._verbose:
             count = sum(box.fetch for box in event.mailboxes)
-            size = format_size(sum(box.size for box in event.mailboxes))
-            self._err(Line(f"plan: {messages(count)} to fetch, {size}"))
+            line = f"plan: {messages(count)} to fetch, {format_size(sum(box.size for box in event.mailboxes))}"
+            if event.deleting:
+                line += f"; {messages(event.delete)} to delete, {format_size(event.delete_size)}"
+            self._err(Line(line))
 
     def _on_failed(self, event: Failed) -> None:
         where = f"{safe(event.mailbox)} {safe(str(event.uid))}"
@@ -209,6 +226,22 @@ class Plain:
         if self._verbose:
             self._err(Line(f"{safe(event.mailbox)}: {messages(event.count)} removed by another hand meanwhile"))
 
+    def _on_kept(self, event: Kept) -> None:
+        if self._verbose:
+            where = f"{safe(event.mailbox)} {safe(str(event.uid))}"
+            detail = f" ({safe(event.detail, limit=LONG)})" if event.detail else ""
+            self._err(Line(f"kept: {where}: {safe(event.reason, limit=LONG)}{detail}"))
+
+    def _on_settled(self, event: Settled) -> None:
+        self._note(settled_text(event), "bad" if event.open else "warn", urgent=bool(event.open))
+        if event.open:
+            self._err(Line("hint: run mailarchive prune to settle it"))
+
+    def _on_not_put_back(self, event: NotPutBack) -> None:
+        what = safe(event.digest.removeprefix("sha256:")[:_DIGITS])
+        reason = safe(event.reason, limit=LONG)
+        self._note(f"not put back: {safe(event.mailbox)} {what}: {reason}", "bad", urgent=True)
+
     def _on_warned(self, event: Warned) -> None:
         where = f"{safe(event.mailbox)}: " if event.mailbox else ""
         text = f"warning: {where}{safe(event.message, limit=LONG)}"
@@ -216,20 +249,36 @@ class Plain:
 
     def _on_mailbox_finished(self, event: MailboxFinished) -> None:
         if self._verbose:
-            tally = event.tally
-            counts = f"{format_count(tally.archived)} archived, {format_count(tally.failed)} failed"
-            self._err(Line(f"{safe(event.mailbox)}: {counts}, {format_size(tally.size)}"))
+            self._err(Line(f"{safe(event.mailbox)}: {counts(event.tally)}, {format_size(event.tally.size)}"))
 
     def _on_finished(self, event: Finished) -> None:
-        if event.exit_code is ExitCode.DONE:
-            self._waiting.clear()
-        self._release()
+        self._end_waiting(event.exit_code)
         if self._quiet:
-            if event.exit_code is not ExitCode.DONE:
-                self._err(self._summary(event))
+            self._summarize(event.exit_code, counts(event.total))
         elif self._started is None or not self._started.dry_run:
             self._print(
                 result_lines(
+                    self._started,
+                    event,
+                    width=self._width(),
+                    encoding=self._result.encoding,
+                    home=os.environ.get("HOME", ""),
+                    bar=self._draws_quota,
+                )
+            )
+        if event.error:
+            self._complain(event.error, event.hint)
+
+    def _on_restore_finished(self, event: RestoreFinished) -> None:
+        self._end_waiting(event.exit_code)
+        if self._quiet:
+            total = event.total
+            self._summarize(
+                event.exit_code, f"{format_count(total.put_back)} put back, {format_count(total.failed)} failed"
+            )
+        else:
+            self._print(
+                restore_lines(
                     self._started,
                     event,
                     width=self._width(),
@@ -249,9 +298,7 @@ class Plain:
         self._note(text, "bad" if event.flaw.serious else "warn", urgent=event.flaw.serious)
 
     def _on_verify_finished(self, event: VerifyFinished) -> None:
-        if event.exit_code is ExitCode.DONE:
-            self._waiting.clear()
-        self._release()
+        self._end_waiting(event.exit_code)
         if not self._quiet:
             self._print(verify_lines(event, home=os.environ.get("HOME", "")))
         if event.error:
@@ -261,9 +308,14 @@ class Plain:
         for line in lines:
             self._out(line)
 
-    def _summary(self, event: Finished) -> Line:
-        """Say in one line how a quiet run ended."""
-        account = f"{safe(self._started.account)}: " if self._started is not None else ""
-        total = event.total
-        counts = f"{format_count(total.archived)} archived, {format_count(total.failed)} failed"
-        return Line(f"mailarchive: {account}{counts}; exit {event.exit_code:d}: {event.exit_code.meaning}", "bad")
+    def _end_waiting(self, code: ExitCode) -> None:
+        """Print what was kept back, or forget it if the run ended well."""
+        if code is ExitCode.DONE:
+            self._waiting.clear()
+        self._release()
+
+    def _summarize(self, code: ExitCode, done: str) -> None:
+        """Say in one line how a quiet run ended, unless it ended well."""
+        if code is not ExitCode.DONE:
+            account = f"{safe(self._started.account)}: " if self._started is not None else ""
+            self._err(Line(f"mailarchive: {account}{done}; exit {code:d}: {code.meaning}", "bad"))

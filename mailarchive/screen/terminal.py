@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.style import Style
 
-from mailarchive.events import Archived, Fetching, Listing, Verifying
+from mailarchive.events import Archived, Deleting, Expunged, Fetching, Listing, PutBack, Restoring, Verifying
 from mailarchive.screen.plain import Plain, columns, is_terminal
 from mailarchive.screen.safe import safe
 from mailarchive.screen.words import cut, encodable, format_count, format_size
@@ -29,7 +29,19 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
     from mailarchive.errors import MailarchiveError
-    from mailarchive.events import Event, Failed, Finished, Gone, MailboxFinished, Planned, Verified, VerifyFinished
+    from mailarchive.events import (
+        Event,
+        Failed,
+        Finished,
+        Gone,
+        Kept,
+        MailboxFinished,
+        NotPutBack,
+        Planned,
+        RestoreFinished,
+        Verified,
+        VerifyFinished,
+    )
     from mailarchive.screen.plain import Sink
     from mailarchive.screen.words import Line, Role
 
@@ -157,7 +169,7 @@ class Bar:
 
 
 class Terminal(Plain):
-    """A bar while something is being listed or fetched, then the result."""
+    """A bar while something is being listed, fetched, deleted or put back, then the result."""
 
     _draws_quota = True
 
@@ -174,22 +186,26 @@ class Terminal(Plain):
         self._out_color = wants_color(color, stdout)
         self._err_color = wants_color(color, stderr)
         self._bar = Bar(self._notes, lambda: columns(stderr), color=self._err_color, clock=clock)
-        self._listing = False
+        self._listing = self._deleting = False
         more: dict[type[Event], Callable[..., None]] = {
             Listing: self._on_listing,
             Fetching: self._on_fetching,
             Archived: self._on_archived,
+            Deleting: self._on_deleting,
+            Expunged: self._on_expunged,
+            Restoring: self._on_restoring,
+            PutBack: self._on_put_back,
             Verifying: self._on_verifying,
         }
         self._handlers |= more
 
     def close(self) -> None:
         """Take the bar away, for good or before a question is asked."""
-        self._bar.clear()
+        self._end_bar()
 
     def error(self, err: MailarchiveError) -> None:
         """Take the bar away, then print the error and its hint on stderr."""
-        self._bar.clear()
+        self._end_bar()
         super().error(err)
 
     def _out(self, line: Line) -> None:
@@ -216,6 +232,40 @@ class Terminal(Plain):
 
     def _on_archived(self, event: Archived) -> None:
         self._bar.advance(1, event.size)
+
+    def _on_deleting(self, event: Deleting) -> None:
+        self._end_bar()
+        if event.count:
+            self._deleting = True
+            self._bar.start(f"deleting from {safe(event.mailbox)}", event.count)
+
+    def _on_expunged(self, _event: Expunged) -> None:
+        self._one_less()
+
+    def _on_kept(self, event: Kept) -> None:
+        super()._on_kept(event)
+        self._one_less()
+
+    def _one_less(self) -> None:
+        """Count a message of a deletion; what is kept at another time is no step of the bar that is there then."""
+        if self._deleting:
+            self._bar.advance(1)
+
+    def _on_restoring(self, event: Restoring) -> None:
+        self._end_bar()
+        if event.count:
+            self._bar.start(f"putting back {safe(event.mailbox)}", event.count, event.size)
+
+    def _on_put_back(self, event: PutBack) -> None:
+        self._bar.advance(1, event.size)
+
+    def _on_not_put_back(self, event: NotPutBack) -> None:
+        super()._on_not_put_back(event)
+        self._bar.advance(1)
+
+    def _on_restore_finished(self, event: RestoreFinished) -> None:
+        self._end_bar()
+        super()._on_restore_finished(event)
 
     def _on_verifying(self, event: Verifying) -> None:
         self._end_bar()
@@ -247,5 +297,5 @@ class Terminal(Plain):
         super()._on_finished(event)
 
     def _end_bar(self) -> None:
-        self._listing = False
+        self._listing = self._deleting = False
         self._bar.clear()

@@ -16,16 +16,25 @@ import mailarchive
 from mailarchive.errors import ExitCode
 from mailarchive.events import (
     Archived,
+    Deleting,
+    Expunged,
     Failed,
     Fetching,
     Finished,
     Flaw,
     Gone,
     Held,
+    Kept,
     Listing,
     MailboxFinished,
+    NotPutBack,
     Planned,
     PlannedMailbox,
+    PutBack,
+    RestoreFinished,
+    Restoring,
+    Return,
+    Settled,
     Started,
     Tally,
     Verified,
@@ -33,7 +42,7 @@ from mailarchive.events import (
     Verifying,
     Warned,
 )
-from mailarchive.model import UID, UIDL, Digest, Location, Quota
+from mailarchive.model import UID, UIDL, Digest, ItemState, Location, Quota
 
 if TYPE_CHECKING:
     from mailarchive.events import (
@@ -62,6 +71,39 @@ FINISHED = Finished(
     quota=Quota(1_840_000_000, 2_000_000_000),
     seconds=1.5,
     kept=(("flagged", 1),),
+    quota_before=Quota(1_920_000_000, 2_000_000_000),
+    deleting=True,
+    method="expunge",
+)
+UNDO = "2026-11-24T070000Z-9c"
+UNDO_STARTED = Started(
+    run=UNDO,
+    command="undo",
+    account="home",
+    server="imaps://imap.example.org",
+    archive="/srv/mail/home",
+    selection="",
+)
+RETURN = Return(wanted=5, put_back=3, there=1, failed=1, size=4096)
+RESTORED = RestoreFinished(
+    run=UNDO,
+    of=RUN,
+    archive="/srv/mail/home",
+    mailboxes=(("INBOX", RETURN),),
+    total=RETURN,
+    exit_code=ExitCode.PARTIAL,
+    quota=Quota(1_840_000_000, 2_000_000_000),
+    seconds=1.5,
+)
+DELETING_PLAN = Planned(
+    (
+        PlannedMailbox("INBOX", 12402, 9811, 9000, 811, 92_100_000, delete=9790, delete_size=1_100_000_000, keep=21),
+        PlannedMailbox("Lists/debian", 3117, 3001, 0, 3001, 31_000_000, delete=3001, delete_size=106_000_000),
+    ),
+    deleting=True,
+    method="expunge",
+    kept=(("flagged", 18), ("sent after the cut-off", 3)),
+    quota=Quota(1_920_000_000, 2_000_000_000),
 )
 PLANNED = Planned((PlannedMailbox("INBOX", on_server=5, selected=3, already=1, fetch=2, size=2048),))
 FAILED_RUN = Finished(
@@ -102,7 +144,24 @@ RUN_EVENTS: list[tuple[Event, dict[str, Any]]] = [
         PLANNED,
         {
             "event": "planned",
-            "mailboxes": [{"mailbox": "INBOX", "on_server": 5, "selected": 3, "already": 1, "fetch": 2, "size": 2048}],
+            "mailboxes": [
+                {
+                    "mailbox": "INBOX",
+                    "on_server": 5,
+                    "selected": 3,
+                    "already": 1,
+                    "fetch": 2,
+                    "size": 2048,
+                    "delete": 0,
+                    "delete_size": 0,
+                    "keep": 0,
+                }
+            ],
+            "deleting": False,
+            "method": "",
+            "kept": [],
+            "quota": None,
+            "held": "",
         },
     ),
     (Fetching("INBOX", 2, 2048), {"event": "fetching", "mailbox": "INBOX", "count": 2, "size": 2048}),
@@ -119,6 +178,19 @@ RUN_EVENTS: list[tuple[Event, dict[str, Any]]] = [
         {"event": "held", "mailbox": "INBOX", "uid": 9, "reason": "empty"},
     ),
     (Gone("INBOX", 2), {"event": "gone", "mailbox": "INBOX", "count": 2}),
+    (
+        Settled(RUN, "INBOX", gone=1, back=2, abandoned=3),
+        {"event": "settled", "run": RUN, "mailbox": "INBOX", "gone": 1, "back": 2, "open": 0, "abandoned": 3},
+    ),
+    (Deleting("INBOX", 3, 2048), {"event": "deleting", "mailbox": "INBOX", "count": 3, "size": 2048}),
+    (
+        Expunged("INBOX", UID(7), DIGEST, 1024, ItemState.IN_TRASH),
+        {"event": "expunged", "mailbox": "INBOX", "uid": 7, "digest": DIGEST, "size": 1024, "state": "in trash"},
+    ),
+    (
+        Kept("INBOX", UIDL("a~b"), "flagged", "since yesterday"),
+        {"event": "kept", "mailbox": "INBOX", "uid": "a~b", "reason": "flagged", "detail": "since yesterday"},
+    ),
     (Warned("slow"), {"event": "warned", "message": "slow", "mailbox": "", "serious": False}),
     (
         MailboxFinished("INBOX", TALLY),
@@ -138,6 +210,10 @@ RUN_EVENTS: list[tuple[Event, dict[str, Any]]] = [
             "error": "",
             "hint": "",
             "kept": [["flagged", 1]],
+            "quota_before": {"used": 1_920_000_000, "limit": 2_000_000_000, "percent": 96.0},
+            "deleting": True,
+            "method": "expunge",
+            "undo": "",
         },
     ),
 ]
@@ -145,6 +221,31 @@ RUN_EVENTS: list[tuple[Event, dict[str, Any]]] = [
 
 EVERY_EVENT: list[tuple[Event, dict[str, Any]]] = [
     *RUN_EVENTS,
+    (Restoring("INBOX", 5, 4096), {"event": "restoring", "mailbox": "INBOX", "count": 5, "size": 4096}),
+    (
+        PutBack("INBOX", DIGEST, 1024, already=True),
+        {"event": "put_back", "mailbox": "INBOX", "digest": DIGEST, "size": 1024, "already": True},
+    ),
+    (
+        NotPutBack("INBOX", DIGEST, "over quota"),
+        {"event": "not_put_back", "mailbox": "INBOX", "digest": DIGEST, "reason": "over quota"},
+    ),
+    (
+        RESTORED,
+        {
+            "event": "restore_finished",
+            "run": UNDO,
+            "of": RUN,
+            "archive": "/srv/mail/home",
+            "mailboxes": [["INBOX", {"wanted": 5, "put_back": 3, "there": 1, "failed": 1, "size": 4096}]],
+            "total": {"wanted": 5, "put_back": 3, "there": 1, "failed": 1, "size": 4096},
+            "exit_code": 3,
+            "quota": {"used": 1_840_000_000, "limit": 2_000_000_000, "percent": 92.0},
+            "seconds": 1.5,
+            "error": "",
+            "hint": "",
+        },
+    ),
     (Verifying("/srv/mail", 3, 4000), {"event": "verifying", "archive": "/srv/mail", "count": 3, "size": 4000}),
     (
         Verified(Location("INBOX/1.ab"), 0, Flaw.MISSING, "gone"),
@@ -173,7 +274,7 @@ home · imaps://imap.example.org · older than 1y = before 2025-11-23 00:00 CET
   INBOX                      5          3         1          2         2      1        0      2.0 kB
   total                      5          3         1          2         2      1        0      2.0 kB
   kept: 1 flagged
-  quota: 1.84 GB of 2.00 GB (92 %)
+  quota: 1.92 GB of 2.00 GB (96 %)  →  1.84 GB of 2.00 GB (92 %)
   archive: /srv/mail/home   run: {RUN}   undo with: mailarchive undo {RUN}
 """
 

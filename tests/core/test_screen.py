@@ -14,6 +14,7 @@ from mailarchive.events import (
     Gone,
     Held,
     MailboxFinished,
+    Settled,
     Started,
     Tally,
     Warned,
@@ -113,7 +114,7 @@ def test_plain_result() -> None:
     screen, out, err = plain()
     with screen:
         for event, _ in RUN_EVENTS:
-            if not isinstance(event, Failed | Held | Warned):
+            if not isinstance(event, Failed | Held | Settled | Warned):
                 screen(event)
     assert out.getvalue() == RESULT
     assert err.getvalue() == ""
@@ -143,7 +144,7 @@ def test_verbose_has_a_line_for_each_mailbox() -> None:
     assert err.getvalue().splitlines() == [
         "plan: 2 messages to fetch, 2.0 kB",
         "INBOX: 1 message removed by another hand meanwhile",
-        "INBOX: 2 archived, 0 failed, 2.0 kB",
+        "INBOX: 2 archived, 2 deleted, 1 kept, 0 failed, 2.0 kB",
     ]
     assert out.getvalue() == RESULT
 

@@ -17,10 +17,14 @@ from mailarchive.events import (
     Finished,
     Gone,
     Listing,
+    RestoreFinished,
+    Return,
     Tally,
+    VerifyFinished,
 )
 from mailarchive.screen.jsonl import JsonLines, plain_value
 from tests.core.screen_samples import (
+    DELETING_PLAN,
     EVERY_EVENT,
     EVIL,
     RUN,
@@ -66,13 +70,47 @@ def test_json_schema_comes_first_and_once() -> None:
     }
 
 
-def test_json_ends_with_the_finished_line() -> None:
-    """An error that the finished line has already told is not told again after it."""
+@pytest.mark.parametrize(
+    ("event", "name"),
+    [
+        (Finished(RUN, "/srv", (), Tally(), ExitCode.DISK, error="no space left"), "finished"),
+        (RestoreFinished(RUN, RUN, "/srv", (), Return(), ExitCode.DISK, error="no space left"), "restore_finished"),
+        (VerifyFinished("/srv", 1, 0, 0, (), ExitCode.DISK, error="no space left"), "verify_finished"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_json_ends_with_the_finished_line(event: Event, name: str) -> None:
+    """An error that the finished line has already told is not told again after it, and another one is."""
     out = io.StringIO()
     screen = JsonLines(out)
-    screen(Finished(RUN, "/srv", (), Tally(), ExitCode.DISK, error="no space left"))
+    screen(event)
     screen.error(DiskError("no space left"))
-    assert [line["event"] for line in lines_of(out)] == ["schema", "finished"]
+    assert [line["event"] for line in lines_of(out)] == ["schema", name]
+    screen.error(DiskError("another disk"))
+    assert [line["event"] for line in lines_of(out)] == ["schema", name, "error"]
+
+
+def test_json_of_a_plan_that_deletes() -> None:
+    """What a plan holds inside is in the line too: reasons with their numbers, the quota with its percent."""
+    out = io.StringIO()
+    screen = JsonLines(out)
+    screen(DELETING_PLAN)
+    screen.question(DELETING_PLAN)
+    _, line = lines_of(out)
+    assert line["mailboxes"][0] == {
+        "mailbox": "INBOX",
+        "on_server": 12402,
+        "selected": 9811,
+        "already": 9000,
+        "fetch": 811,
+        "size": 92_100_000,
+        "delete": 9790,
+        "delete_size": 1_100_000_000,
+        "keep": 21,
+    }
+    assert (line["deleting"], line["method"], line["held"]) == (True, "expunge", "")
+    assert line["kept"] == [["flagged", 18], ["sent after the cut-off", 3]]
+    assert line["quota"] == {"used": 1_920_000_000, "limit": 2_000_000_000, "percent": 96.0}
 
 
 def test_json_carries_hostile_names_exactly_and_harmlessly() -> None:

@@ -11,26 +11,36 @@ import pytest
 
 from mailarchive.errors import ConfigError, DiskError, ExitCode
 from mailarchive.events import (
+    Deleting,
+    Expunged,
     Failed,
     Fetching,
     Finished,
     Gone,
     Held,
+    Kept,
     Listing,
     MailboxFinished,
+    NotPutBack,
     Planned,
     PlannedMailbox,
+    PutBack,
+    RestoreFinished,
+    Restoring,
+    Settled,
     Started,
     Warned,
 )
-from mailarchive.model import UIDL
+from mailarchive.model import UIDL, Digest, ItemState, Quota
 from mailarchive.screen.jsonl import JsonLines
 from mailarchive.screen.plain import Plain
 from mailarchive.screen.terminal import Terminal
 from tests.core.screen_samples import (
+    DELETING_PLAN,
+    EVERY_EVENT,
     EVIL,
+    RETURN,
     RUN,
-    RUN_EVENTS,
     STARTED,
     TALLY,
     Tty,
@@ -52,25 +62,38 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "terminal"])
-def test_hostile_text_is_harmless(kind: str) -> None:
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_hostile_text_is_harmless(kind: str, monkeypatch: pytest.MonkeyPatch, *, dry_run: bool) -> None:
     """No string of a server brings a control character to a terminal, and markup in it is only text."""
     out, err = io.StringIO(), Tty()
-    screen: Screen = Terminal(out, err, color=False, verbose=True) if kind == "terminal" else Plain(out, err)
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen: Screen = (Terminal if kind == "terminal" else Plain)(out, err, verbose=True)
+    box = PlannedMailbox(EVIL, 1, 1, 0, 1, 1, delete=1, delete_size=1)
+    plan = Planned((box,), deleting=True, method=EVIL, kept=((EVIL, 1),), quota=Quota(1, 2), held=EVIL)
     events: list[Event] = [
-        Started(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL),
+        Started(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, dry_run=dry_run),
         Listing(EVIL, 1, 3),
-        Planned((PlannedMailbox(EVIL, 1, 1, 0, 1, 1),)),
+        plan,
         Fetching(EVIL, 5, 50),
         Failed(EVIL, UIDL(EVIL), EVIL),
         Held(EVIL, UIDL(EVIL), EVIL),
         Gone(EVIL, 1),
         Warned(EVIL, EVIL),
+        Settled(EVIL, EVIL, gone=1, back=1, open=1, abandoned=1),
+        Deleting(EVIL, 5, 50),
+        Expunged(EVIL, UIDL(EVIL), Digest(EVIL), 10, ItemState.GONE),
+        Kept(EVIL, UIDL(EVIL), EVIL, EVIL),
         MailboxFinished(EVIL, TALLY),
+        Restoring(EVIL, 5, 50),
+        PutBack(EVIL, Digest(EVIL), 10),
+        NotPutBack(EVIL, Digest(EVIL), EVIL),
+        RestoreFinished(EVIL, EVIL, EVIL, ((EVIL, RETURN),), RETURN, ExitCode.PARTIAL, error=EVIL, hint=EVIL),
         Finished(EVIL, EVIL, ((EVIL, TALLY),), TALLY, ExitCode.PARTIAL, error=EVIL, hint=EVIL, kept=((EVIL, 1),)),
     ]
     with screen:
         for event in events:
             screen(event)
+        screen.question(plan)
         screen.error(ConfigError(EVIL + "!", hint=EVIL))
     printed = out.getvalue() + re.sub(r"\r(?! *\n)", "", err.getvalue())
     assert not {"\x1b", "\x07", "\u202e", "\x9b", "\r"} & set(printed)
@@ -150,6 +173,7 @@ def test_missing_and_closed_streams() -> None:
     closed.close()
     for screen in (Plain(None, None), Plain(closed, closed), JsonLines(None), JsonLines(closed)):
         with screen:
-            for event, _ in RUN_EVENTS:
+            for event, _ in EVERY_EVENT:
                 screen(event)
+            screen.question(DELETING_PLAN)
             screen.error(DiskError("no space left"))

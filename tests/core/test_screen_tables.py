@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 
 import pytest
 
 from mailarchive.errors import ExitCode
-from mailarchive.events import Finished, Planned, PlannedMailbox, Started, Tally
-from mailarchive.model import Quota
-from mailarchive.screen.words import (
-    WIDE,
-    cell_width,
-    plan_lines,
-    plan_table,
-    result_lines,
-    result_table,
-    title,
-)
+from mailarchive.events import Finished, Planned, PlannedMailbox, RestoreFinished, Return, Tally
+from mailarchive.screen import tables
+from mailarchive.screen.words import WIDE, cell_width
+from tests.core.screen_samples import DELETING_PLAN, RUN
 
 INBOX = Tally(
     on_server=12402, selected=9811, already=9000, archived=811, deleted=9790, kept=21, failed=0, size=92_100_000
 )
 DEBIAN = Tally(on_server=3117, selected=3001, already=0, archived=3001, deleted=3001, kept=0, failed=0, size=31_000_000)
-RUN = "2026-11-23T081502Z-3f"
-STARTED = Started(
-    run=RUN,
-    command="backup",
-    account="home",
-    server="imaps://imap.example.org",
-    archive="/home/me/Mail/archive/home",
-    selection="older than 1y = before 2025-11-23 00:00 CET",
-)
 
 
-def finished(*rows: tuple[str, Tally], quota: Quota | None = None, kept: tuple[tuple[str, int], ...] = ()) -> Finished:
+def result_table(event: Finished, *, width: int, deleting: bool, encoding: str = "utf-8") -> list[str]:
+    """Lay out the result as text."""
+    return [line.text for line in tables.result_table(event, width=width, deleting=deleting, encoding=encoding)]
+
+
+def plan_table(planned: Planned, *, width: int = WIDE) -> list[str]:
+    """Lay out a plan as text."""
+    return [line.text for line in tables.plan_table(planned, width=width)]
+
+
+def finished(*rows: tuple[str, Tally]) -> Finished:
     """Make the end of a run with these rows."""
     return Finished(
         run=RUN,
@@ -42,17 +37,10 @@ def finished(*rows: tuple[str, Tally], quota: Quota | None = None, kept: tuple[t
         mailboxes=rows,
         total=sum((tally for _, tally in rows), Tally()),
         exit_code=ExitCode.DONE,
-        quota=quota,
-        kept=kept,
     )
 
 
-CONTRACT = finished(
-    ("INBOX", INBOX),
-    ("Lists/debian", DEBIAN),
-    quota=Quota(714_000_000, 2_000_000_000),
-    kept=(("flagged", 18), ("sent after the cut-off", 3)),
-)
+CONTRACT = finished(("INBOX", INBOX), ("Lists/debian", DEBIAN))
 
 CONTRACT_TABLE = """\
   mailbox            on server   selected   already   archived   deleted   kept   failed       bytes
@@ -69,20 +57,8 @@ def test_contract_table() -> None:
     assert result_table(CONTRACT, width=100, deleting=True) == lines
 
 
-def test_contract_report() -> None:
-    """Around the table stand the run, what was kept and why, the quota, and where everything is."""
-    lines = [line.text for line in result_lines(STARTED, CONTRACT, width=WIDE, encoding="utf-8", home="/home/me")]
-    assert lines == [
-        "home · imaps://imap.example.org · older than 1y = before 2025-11-23 00:00 CET",
-        *CONTRACT_TABLE.splitlines(),
-        "  kept: 18 flagged, 3 sent after the cut-off",
-        "  quota: 0.71 GB of 2.00 GB (36 %)",
-        f"  archive: ~/Mail/archive/home   run: {RUN}   undo with: mailarchive undo {RUN}",
-    ]
-
-
 def test_without_deletion_no_columns_for_it() -> None:
-    """A run that was not asked to delete shows neither deleted nor kept, and offers no undo."""
+    """A run that was not asked to delete shows neither deleted nor kept."""
     tally = Tally(on_server=5, selected=3, already=1, archived=2, size=2048)
     event = finished(("INBOX", tally))
     assert result_table(event, width=WIDE, deleting=False) == [
@@ -90,23 +66,6 @@ def test_without_deletion_no_columns_for_it() -> None:
         "  INBOX                      5          3         1          2        0      2.0 kB",
         "  total                      5          3         1          2        0      2.0 kB",
     ]
-    text = "\n".join(line.text for line in result_lines(STARTED, event, width=WIDE, encoding="utf-8"))
-    assert "kept" not in text
-    assert "undo" not in text
-
-
-def test_prune_always_has_the_columns_of_a_deletion() -> None:
-    """A prune that found nothing to delete still says so in its columns."""
-    prune = Started(**{name: getattr(STARTED, name) for name in STARTED.__slots__} | {"command": "prune"})
-    lines = result_lines(prune, finished(("INBOX", Tally(on_server=5))), width=WIDE, encoding="utf-8")
-    assert "deleted   kept" in lines[1].text
-
-
-def test_nothing_to_do_is_said() -> None:
-    """A run without anything to say has a sentence instead of an empty table."""
-    lines = [line.text for line in result_lines(None, finished(), width=WIDE, encoding="utf-8")]
-    assert lines[0] == "  nothing to do"
-    assert not any("mailbox" in line for line in lines)
 
 
 def test_at_80_columns_the_rows_fold() -> None:
@@ -192,15 +151,6 @@ def test_markup_is_only_text(name: str) -> None:
     assert result_table(finished((name, INBOX)), width=WIDE, deleting=True)[1].startswith(f"  {name} ")
 
 
-def test_hostile_report_lines() -> None:
-    """Account, server, selection, reasons, run and path are foreign text too."""
-    evil = "x\x1b[31m\u202e\ny"
-    started = Started(run=evil, command="backup", account=evil, server=evil, archive=evil, selection=evil)
-    event = Finished(evil, evil, (), Tally(selected=1, deleted=1), ExitCode.DONE, kept=((evil, 3),))
-    for line in result_lines(started, event, width=WIDE, encoding="utf-8"):
-        assert not {"\x1b", "\u202e", "\n"} & set(line.text)
-
-
 def test_names_are_laid_out_as_they_can_be_written() -> None:
     """In an ASCII locale the escapes stand in the table, and the columns are still straight."""
     lines = result_table(finished(("Entwürfe", INBOX), ("INBOX", DEBIAN)), width=WIDE, deleting=True, encoding="ascii")
@@ -222,27 +172,98 @@ def test_plan_table() -> None:
         "  Lists/debian           3 117      3 001         0      3 001     31.0 MB",
         "  total                 15 519     12 812     9 000      3 812    123.1 MB",
     ]
-    last = plan_lines(STARTED, planned, width=WIDE, encoding="utf-8")[-1].text
-    assert last == "  would archive 3 812 messages, 123.1 MB; nothing was changed"
 
 
-def test_empty_plan() -> None:
-    """A plan without mailboxes needs no table."""
-    lines = [line.text for line in plan_lines(None, Planned(()), width=WIDE, encoding="utf-8")]
-    assert lines == ["  would archive 0 messages, 0 B; nothing was changed"]
-
-
-def test_everything_has_a_word() -> None:
-    """A run without a selection says that it takes everything."""
-    started = Started(run=RUN, command="backup", account="home", server="", archive="", selection="")
-    assert title(started).text == "home · everything"
-
-
-def test_whereabouts_break_on_a_narrow_terminal() -> None:
-    """Archive, run and undo get a line each where they have no room on one."""
-    lines = [line.text for line in result_lines(STARTED, CONTRACT, width=60, encoding="utf-8", home="/home/me")]
-    assert lines[-3:] == [
-        "  archive: ~/Mail/archive/home",
-        f"  run: {RUN}",
-        f"  undo with: mailarchive undo {RUN}",
+def test_plan_table_of_a_deletion() -> None:
+    """A plan that deletes says how many go and stay, and what that frees."""
+    assert plan_table(DELETING_PLAN) == [
+        "  mailbox            on server   selected   already   to fetch      bytes   to delete   to keep       freed",
+        "  INBOX                 12 402      9 811     9 000        811    92.1 MB       9 790        21     1.10 GB",
+        "  Lists/debian           3 117      3 001         0      3 001    31.0 MB       3 001         0    106.0 MB",
+        "  total                 15 519     12 812     9 000      3 812   123.1 MB      12 791        21     1.21 GB",
     ]
+
+
+def test_plan_table_of_a_deletion_at_80_columns() -> None:
+    """Eight columns just fit below the names."""
+    lines = plan_table(DELETING_PLAN, width=80)
+    assert lines[:3] == [
+        "  on server  selected  already  to fetch     bytes  to delete  to keep     freed",
+        "  INBOX",
+        "     12 402     9 811    9 000       811   92.1 MB      9 790       21   1.10 GB",
+    ]
+    assert max(map(cell_width, lines)) == 80
+
+
+def test_plan_table_of_a_deletion_at_40_columns() -> None:
+    """Below that each number has a line."""
+    lines = plan_table(DELETING_PLAN, width=40)
+    assert lines[:9] == [
+        "INBOX",
+        " on server   12 402",
+        " selected     9 811",
+        " already      9 000",
+        " to fetch       811",
+        " bytes      92.1 MB",
+        " to delete    9 790",
+        " to keep         21",
+        " freed      1.10 GB",
+    ]
+    assert len(lines) == 27
+
+
+@pytest.mark.parametrize("method", ["trash", "mark"])
+def test_what_frees_nothing_is_not_called_freed(method: str) -> None:
+    """In the trash, or marked, messages go on counting."""
+    header = plan_table(replace(DELETING_PLAN, method=method))[0]
+    assert header.endswith("to delete   to keep   their bytes")
+
+
+RETURNED = RestoreFinished(
+    run=RUN,
+    of=RUN,
+    archive="/srv",
+    mailboxes=(
+        ("INBOX", Return(wanted=9790, put_back=9000, there=790, size=1_000_000_000)),
+        ("Lists/debian", Return(wanted=3001, put_back=3000, failed=1, size=106_000_000)),
+    ),
+    total=Return(wanted=12791, put_back=12000, there=790, failed=1, size=1_106_000_000),
+    exit_code=ExitCode.PARTIAL,
+)
+
+
+def test_restore_table() -> None:
+    """A row says what was deleted, and where each of these messages is now; one that failed stands out."""
+    lines = tables.restore_table(RETURNED)
+    assert [line.text for line in lines] == [
+        "  mailbox            deleted   put back   there already   failed       bytes",
+        "  INBOX                9 790      9 000             790        0     1.00 GB",
+        "  Lists/debian         3 001      3 000               0        1    106.0 MB",
+        "  total               12 791     12 000             790        1     1.11 GB",
+    ]
+    assert [line.role for line in lines] == ["head", "", "bad", "bad"]
+    assert tables.restore_table(RETURNED, width=80) == lines
+
+
+def test_restore_table_at_40_columns() -> None:
+    """A narrow terminal gets one number a line."""
+    lines = [line.text for line in tables.restore_table(RETURNED, width=40)]
+    assert lines[6:12] == [
+        "Lists/debian",
+        " deleted          3 001",
+        " put back         3 000",
+        " there already        0",
+        " failed               1",
+        " bytes         106.0 MB",
+    ]
+
+
+@pytest.mark.parametrize("width", [1, 2, 10, 20, 40, 60, 79, 80, 81, 82, 90, 99, 107, 108, 200])
+def test_every_width_shows_every_planned_number(width: int) -> None:
+    """No width crashes, hides a number or, from 20 cells on, overflows."""
+    lines = plan_table(DELETING_PLAN, width=width)
+    text = "\n".join(lines)
+    for number in ("12 402", "9 790", "1.10 GB", "106.0 MB", "12 791", "1.21 GB"):
+        assert number in text
+    if width >= 20:
+        assert max(map(cell_width, lines)) <= width

@@ -101,7 +101,7 @@ def test_terminal_shows_a_bar_and_takes_it_away() -> None:
     screen(FINISHED)
     screen.close()
     assert shown(err.getvalue()) == ["mailarchive: warning: slow", ""]
-    assert out.getvalue() == RESULT.replace("quota: 1.84", "quota: █████████░ 1.84")
+    assert out.getvalue() == RESULT.replace("1.84", "█████████░ 1.84")
 
 
 def test_the_bar_is_gone_once_it_is_full() -> None:
@@ -196,7 +196,7 @@ def test_ascii_terminal() -> None:
     screen.close()
     screen(FINISHED)
     assert b"Entw\\xfcrfe" in raw_err.getvalue()
-    assert b"quota: #########. 1.84 GB" in raw_out.getvalue()
+    assert b"->  #########. 1.84 GB" in raw_out.getvalue()
 
 
 def everything(reader: io.FileIO, end: bytes) -> str:

@@ -9,6 +9,7 @@ from mailarchive.screen.words import (
     cell_width,
     cut,
     encodable,
+    fold,
     format_count,
     format_size,
     messages,
@@ -72,12 +73,6 @@ def test_messages_are_counted_in_words() -> None:
 def test_quota(used: int, limit: int, text: str) -> None:
     """Both numbers share the limit's unit, half a percent rounds up, and 100 % means that the limit is reached."""
     assert quota_line(Quota(used, limit)) == text
-
-
-def test_quota_before_and_after() -> None:
-    """With the use before the run, the line shows what came back."""
-    before, after = Quota(1_920_000_000, 2_000_000_000), Quota(714_000_000, 2_000_000_000)
-    assert quota_line(after, before) == "1.92 GB of 2.00 GB (96 %)  →  0.71 GB of 2.00 GB (36 %)"
 
 
 @pytest.mark.parametrize(
@@ -164,3 +159,20 @@ def test_encodable(text: str, encoding: str, written: str) -> None:
     """What an encoding cannot write becomes plainer signs or escapes, and then it can be written."""
     assert encodable(text, encoding) == written
     assert written.encode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (100, ["  kept: 1 234 flagged, 3 drafts, 日本語"]),
+        (39, ["  kept: 1 234 flagged, 3 drafts, 日本語"]),
+        (38, ["  kept: 1 234 flagged, 3 drafts,", "    日本語"]),
+        (24, ["  kept: 1 234 flagged,", "    3 drafts, 日本語"]),
+        (1, ["  kept: 1 234 flagged,", "    3 drafts,", "    日本語"]),
+    ],
+)
+def test_fold(width: int, lines: list[str]) -> None:
+    """A line breaks between phrases only, counted in cells, and what goes on is indented further."""
+    folded = fold(["kept: 1 234 flagged,", "3 drafts,", "日本語"], width, "warn")
+    assert [line.text for line in folded] == lines
+    assert {line.role for line in folded} == {"warn"}

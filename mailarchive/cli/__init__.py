@@ -15,6 +15,8 @@ from mailarchive import __version__
 from mailarchive.cli.backup import backup
 from mailarchive.cli.demo import demo
 from mailarchive.cli.options import Shared, shared_options, show_traceback
+from mailarchive.cli.prune import prune
+from mailarchive.cli.undo import undo
 from mailarchive.cli.verify import verify
 from mailarchive.errors import ExitCode, MailarchiveError
 
@@ -34,14 +36,17 @@ _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {code.meaning}" f
 def cli(context: click.Context, /, **shared: object) -> None:
     """Archive old mail from a server into plain local files.
 
-    `mailarchive backup --older-than 1y` copies mail older than a year into files that any mail program opens. Nothing
-    on the server is changed. `mailarchive demo` shows it, without an account and without a network.
+    `mailarchive backup --older-than 1y` copies mail older than a year into files that any mail program opens. With
+    `--delete` it then removes from the server exactly what it has just proved to hold; without it, nothing on the
+    server is changed. `mailarchive demo` shows it, without an account and without a network.
     """
     context.obj = Shared.of(shared)
 
 
 cli.add_command(backup)
 cli.add_command(demo)
+cli.add_command(prune)
+cli.add_command(undo)
 cli.add_command(verify)
 
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 @click.option("--to", metavar="DIR", type=click.Path(), help="Put the archive there, and leave it there.")
 @with_shared
 def demo(*, keep: bool, to: str | None, shared: Shared) -> int:
-    """Back up ten years of sample mail from a built-in server, and check every byte.
+    """Free a mailbox that is nearly full, on a built-in server, and check every byte.
 
-    A mail server with made-up mail and a nearly full quota is started on this computer only. The same code as for a
-    real server then archives what is older than a year, finds nothing to do the second time, and compares every file
-    with what the server holds.
+    A mail server with ten years of made-up mail and a nearly full quota is started on this computer only. The same
+    code as for a real server then archives what is older than a year, reads it back, shows the plan, deletes exactly
+    that on the server, and says how to undo it. At the end everything is compared with what the server held.
     """
     from mailarchive.cli.demonstration import demonstrate
 

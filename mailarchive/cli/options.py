@@ -116,6 +116,32 @@ def converted(option: str, text: str | None, convert: Callable[[str], Any]) -> A
         raise UsageError(f"{option} {error.message}", hint=error.hint) from None
 
 
+_SERVER = (
+    click.option("--user", metavar="NAME", help="User name, if it does not stand in the URL."),
+    click.option("--password-command", metavar="COMMAND", help="A command that prints the password."),
+    click.option("--password-file", metavar="FILE", type=click.Path(), help="A file that holds the password."),
+    click.option("--ca-file", metavar="FILE", type=click.Path(), help="Trust these authorities (PEM)."),
+    click.option("--fingerprint", metavar="SHA256", help="Trust this one certificate."),
+    click.option("--wait", metavar="DURATION", help="Wait so long for another run on the archive: 90s, 10min, 2h."),
+)
+_PLACES = {
+    "to": "The archive of a one-off URL; made if it is missing.",
+    "archive": "The archive of a one-off URL, as `backup --to` made it.",
+}
+
+
+def server_options(place: str) -> Callable[[_Command], _Command]:
+    """Add the options that say which server and which archive; `place` names the one for the archive of a URL."""
+    archive = click.option(f"--{place}", metavar="DIR", type=click.Path(), help=_PLACES[place])
+
+    def add(command: _Command) -> _Command:
+        for option in reversed((archive, *_SERVER)):
+            command = option(command)
+        return command
+
+    return add
+
+
 class _Names(click.types.StringParamType):
     """Names that the environment gives as a list with commas, because mailboxes have blanks in their names."""
 

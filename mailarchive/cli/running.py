@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from mailarchive import __version__
 from mailarchive.archives.opening import open_for_reading, open_for_writing
 from mailarchive.backup import backup
 from mailarchive.catalogue import SqliteCatalogue
+from mailarchive.cli.consent import Consent
+from mailarchive.cli.options import open_screen, show_traceback
 from mailarchive.cli.zone import now
 from mailarchive.credentials import password_for
-from mailarchive.errors import ExitCode
+from mailarchive.errors import ArchiveError, BusyError, ExitCode, MailarchiveError, worst
 from mailarchive.events import Warned
 from mailarchive.model import Run
-from mailarchive.sources import connect
+from mailarchive.prune import prune
+from mailarchive.restore import undo
+from mailarchive.sources import Purpose, connect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
     from types import FrameType, TracebackType
     from typing import Self
 
     from mailarchive.archives.opening import OpenArchive
-    from mailarchive.cli.options import Selection
+    from mailarchive.cli.deleting import Removal
+    from mailarchive.cli.options import Selection, Shared
     from mailarchive.cli.targets import Target
+    from mailarchive.events import Finished, RestoreFinished
+    from mailarchive.job import Deletion
+    from mailarchive.policy import Policy
     from mailarchive.ports import Archive, Catalogue
     from mailarchive.screen import Screen
+    from mailarchive.sources.imap import ImapSource
 
 
 class Interrupted(KeyboardInterrupt):
@@ -64,8 +77,24 @@ class Interrupt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._let_go()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let signals do what they did before, so that the first one ends a program that waits for a person at once.
+
+        If that happens, or anything else is raised, they stay so: the run is over.
+        """
+        active = bool(self._before)
+        self._let_go()
+        yield
+        if active:
+            self.__enter__()
+
+    def _let_go(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type] # it is what signal() gave us
+        self._before.clear()
 
     def __call__(self) -> ExitCode | None:
         """Say which code to end with, if the run should end."""
@@ -77,48 +106,207 @@ class Interrupt:
         self.code = self._CODES[signal.Signals(number)]
 
 
+def run_each(targets: Sequence[Target], work: Callable[[Target, Screen, Interrupt], ExitCode], shared: Shared) -> int:
+    """Do the same on each target, one after the other; one that fails does not stop the others.
+
+    Returns:
+        The most serious of their codes; that of a signal if one came.
+    """
+    codes: list[ExitCode] = []
+    interrupt = Interrupt()
+    with open_screen(shared) as screen:
+        for target in targets:
+            if interrupt.code is not None:
+                codes.append(interrupt.code)
+                break
+            try:
+                code = work(target, screen, interrupt)
+            except MailarchiveError as error:
+                show_traceback(error, shared)
+                # Under cron the next run comes by itself, and a mail about each overlap would be noise.
+                if not (shared.quiet and isinstance(error, BusyError)):
+                    screen.error(error)
+                code = error.exit_code
+            codes.append(code)
+    return int(worst(codes))
+
+
 def run_backup(
-    target: Target, selection: Selection, screen: Screen, interrupt: Interrupt, *, dry_run: bool
+    target: Target,
+    selection: Selection,
+    screen: Screen,
+    interrupt: Interrupt,
+    *,
+    dry_run: bool,
+    removal: Removal | None = None,
 ) -> ExitCode:
-    """Back one target up and give the code of the run.
+    """Back one target up and give the code of the run; without a `removal` nothing is deleted, whatever it says.
 
     Raises:
         MailarchiveError: The run could not begin.
     """
+    task = _task("backup", target, selection, removal, screen=screen, interrupt=interrupt)
+
+    def job(source: ImapSource, archive: Archive, catalogue: Catalogue) -> Finished:
+        return backup(
+            source,
+            archive,
+            catalogue,
+            policy=task.policy,
+            run=task.run,
+            report=screen,
+            stop=interrupt,
+            clock=time.monotonic,
+            dry_run=dry_run,
+            deletion=task.deletion,
+        )
+
+    purpose = Purpose.READ if dry_run or task.deletion is None else Purpose.DELETE
+    return _carry_out(job, target, task.run, screen, interrupt, purpose=purpose, dry_run=dry_run)
+
+
+def run_prune(
+    target: Target, selection: Selection, screen: Screen, interrupt: Interrupt, *, dry_run: bool, removal: Removal
+) -> ExitCode:
+    """Delete on the server of one target what its archive holds, and give the code of the run.
+
+    Raises:
+        MailarchiveError: The run could not begin.
+    """
+    # Who asks for a prune asks for a deletion, whatever else is said about it.
+    removal = replace(removal, delete=True)
+    task = _task("prune", target, selection, removal, screen=screen, interrupt=interrupt)
+    deletion = task.deletion
+    assert deletion is not None
+
+    def job(source: ImapSource, archive: Archive, catalogue: Catalogue) -> Finished:
+        return prune(
+            source,
+            archive,
+            catalogue,
+            policy=task.policy,
+            run=task.run,
+            report=screen,
+            stop=interrupt,
+            clock=time.monotonic,
+            dry_run=dry_run,
+            deletion=deletion,
+        )
+
+    purpose = Purpose.READ if dry_run else Purpose.DELETE
+    return _carry_out(job, target, task.run, screen, interrupt, purpose=purpose, dry_run=dry_run, must_exist=True)
+
+
+def run_undo(target: Target, of: str, screen: Screen, interrupt: Interrupt, *, dry_run: bool) -> ExitCode:
+    """Put back on the server of one target what the run `of` has deleted, and give the code of this run.
+
+    Raises:
+        MailarchiveError: The run could not begin.
+    """
+    run = _run("undo", target, now(), f"what {of} deleted", None)
+
+    def job(source: ImapSource, archive: Archive, catalogue: Catalogue) -> RestoreFinished:
+        return undo(
+            source,
+            archive,
+            catalogue,
+            of=of,
+            run=run,
+            report=screen,
+            stop=interrupt,
+            clock=time.monotonic,
+            dry_run=dry_run,
+        )
+
+    purpose = Purpose.READ if dry_run else Purpose.RESTORE
+    return _carry_out(job, target, run, screen, interrupt, purpose=purpose, dry_run=dry_run, must_exist=True)
+
+
+class _Task(NamedTuple):
+    """A run that is about to begin, with everything resolved against one look at the clock."""
+
+    run: Run
+    policy: Policy
+    deletion: Deletion | None
+
+
+def _task(
+    command: str,
+    target: Target,
+    selection: Selection,
+    removal: Removal | None,
+    *,
+    screen: Screen,
+    interrupt: Interrupt,
+) -> _Task:
     started = now()
     policy, words = selection.policy(started, older_than=target.older_than, mailboxes=target.mailboxes)
-    run = Run(
-        id=f"{started.astimezone(UTC).strftime('%Y-%m-%dT%H%M%SZ')}-{secrets.token_hex(3)}",
-        command="backup",
+    deletion = None
+    if removal is not None:
+        policy = removal.applied(policy, target)
+        asks = removal.asks and not removal.yes
+        host = target.address.host
+        consent = Consent(screen, interrupt, host=host, archives=command == "backup", asks=asks)
+        deletion = removal.deletion(target, started, consent)
+    return _Task(_run(command, target, started, words, policy.before), policy, deletion)
+
+
+def _run(command: str, target: Target, started: datetime, selection: str, cut_off: datetime | None) -> Run:
+    number = f"{started.astimezone(UTC).strftime('%Y-%m-%dT%H%M%SZ')}-{secrets.token_hex(3)}"
+    # An account is found by its run; a one-off must be named again.
+    words = ["mailarchive", "undo", number]
+    if target.is_one_off:
+        words += [target.address.identity, "--archive", str(target.archive)]
+    return Run(
+        id=number,
+        command=command,
         version=__version__,
         account=target.name,
         server=target.address.shown,
         archive=str(target.archive),
         started=started,
-        selection=words,
-        cut_off=policy.before,
+        selection=selection,
+        cut_off=cut_off,
+        undo=shlex.join(words),
     )
+
+
+def _carry_out(
+    job: Callable[[ImapSource, Archive, Catalogue], Finished | RestoreFinished],
+    target: Target,
+    run: Run,
+    screen: Screen,
+    interrupt: Interrupt,
+    *,
+    purpose: Purpose,
+    dry_run: bool,
+    must_exist: bool = False,
+) -> ExitCode:
+    """Open archive, catalogue and server, do the job, and close them whatever happens.
+
+    Args:
+        job: Gets them open.
+        target: What to open.
+        run: Who and when.
+        screen: For warnings.
+        interrupt: Is active during the job.
+        purpose: What the session may be used for.
+        dry_run: Whether the archive is only looked at.
+        must_exist: Whether an archive that is not there yet is an error.
+    """
     with ExitStack() as stack:
         # A new archive is made only after the sign-in, so that a slip in the address leaves nothing behind; one that
         # is there is locked before, so that a second run ends at once.
         is_new = _check(target)
+        if is_new and must_exist:
+            raise ArchiveError(f"there is no archive in {target.archive}", hint="mailarchive backup makes one")
         places = None if is_new or dry_run else _places(stack, target, run, screen, dry_run=dry_run)
         password = password_for(target.password)
-        source = stack.enter_context(connect(target.address, password.reveal(), target.trust))
+        source = stack.enter_context(connect(target.address, password.reveal(), target.trust, purpose=purpose))
         archive, catalogue = places or _places(stack, target, run, screen, dry_run=dry_run)
         # Only now: a Ctrl-C at the password prompt or while connecting ends the program at once.
         with interrupt:
-            finished = backup(
-                source,
-                archive,
-                catalogue,
-                policy=policy,
-                run=run,
-                report=screen,
-                stop=interrupt,
-                clock=time.monotonic,
-                dry_run=dry_run,
-            )
+            finished = job(source, archive, catalogue)
     return finished.exit_code
 
 

@@ -52,6 +52,7 @@ def resolve(options: Mapping[str, Any], now: datetime) -> tuple[Policy, str]:
         limit=options["limit"],
         free=converted("--free", options["free"], dates.parse_size),
         keep_under=_percent(options["keep_under"]),
+        relative=bool(options["older_than"] or options["newer_than"]),
     )
     return policy, ", ".join([*before_words, *after_words, *_words(options)])
 

@@ -7,7 +7,7 @@ connected or asked for yet.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import click
 
 from mailarchive.address import looks_like_url, parse_url
 from mailarchive.cli.options import converted
+from mailarchive.config_values import DeletionKeys
 from mailarchive.credentials import PasswordSources
 from mailarchive.errors import UsageError
 from mailarchive.sources.tls import Trust, normal_fingerprint
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from mailarchive.address import ServerAddress
     from mailarchive.cli.options import Shared
+    from mailarchive.config import Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Target:
         older_than: The account's own selection; the command line comes before it. `mailboxes` likewise.
         wait: Seconds to wait for another run on the archive.
         remember: Whether the absence of the archive is an error in later runs; not for one that is soon removed.
+        deletion: What the account says about deleting; the command line comes before it.
     """
 
     name: str
@@ -46,15 +49,33 @@ class Target:
     mailboxes: tuple[str, ...] = ()
     wait: float = 0.0
     remember: bool = True
+    deletion: DeletionKeys = field(default_factory=DeletionKeys)
+
+    @property
+    def is_one_off(self) -> bool:
+        """Whether it is a URL and no account of the configuration."""
+        return self.password.account is None
 
 
 def targets(
-    accounts: tuple[str, ...], options: Mapping[str, Any], shared: Shared, environ: Mapping[str, str]
+    accounts: tuple[str, ...],
+    options: Mapping[str, Any],
+    shared: Shared,
+    environ: Mapping[str, str],
+    *,
+    place: str = "to",
 ) -> list[Target]:
     """Gather what a command works on.
 
+    Args:
+        accounts: Names of accounts, or one URL; none for all accounts.
+        options: Those of `options.server_options`, made with the same `place`.
+        shared: What every command knows.
+        environ: The environment variables.
+        place: The option, without its hyphens, that names the archive of a URL.
+
     Raises:
-        UsageError: A URL beside other accounts, or without --to; --to beside accounts.
+        UsageError: A URL beside other accounts, or without its archive; an archive beside accounts.
         ConfigError: The configuration is missing or wrong.
     """
     from mailarchive import dates
@@ -65,44 +86,49 @@ def targets(
     if urls:
         if len(accounts) > 1:
             raise UsageError("a URL stands alone", hint="run the command once for each server")
-        return [_one_off(urls[0], options, environ, wait, may_ask=may_ask)]
-    if options["to"]:
-        raise UsageError("--to goes with a URL; an account has its archive in the configuration")
+        return [_one_off(urls[0], options, environ, wait, place=place, may_ask=may_ask)]
+    if options[place]:
+        raise UsageError(f"--{place} goes with a URL; an account has its archive in the configuration")
     from mailarchive.config import load
 
     config = load(Path(shared.config) if shared.config else None, environ=environ)
-    found = []
-    for account in config.select(accounts):
-        password = PasswordSources(
-            command=options["password_command"],
-            file=_path(options["password_file"]),
-            account=account.name,
-            environ=environ,
-            configured_command=account.password_command,
-            configured_file=account.password_file,
-            prompt=_prompt(account.address) if may_ask else None,
-        )
-        trust = _trust(_path(options["ca_file"]) or account.ca_file, options["fingerprint"])
-        found.append(
-            Target(
-                account.name,
-                account.address,
-                account.archive,
-                password,
-                trust,
-                account.older_than,
-                account.mailboxes,
-                wait,
-            )
-        )
-    return found
+    return [_of_account(account, options, environ, wait, may_ask=may_ask) for account in config.select(accounts)]
 
 
-def _one_off(url: str, options: Mapping[str, Any], environ: Mapping[str, str], wait: float, *, may_ask: bool) -> Target:
+def _of_account(
+    account: Account, options: Mapping[str, Any], environ: Mapping[str, str], wait: float, *, may_ask: bool
+) -> Target:
+    password = PasswordSources(
+        command=options["password_command"],
+        file=_path(options["password_file"]),
+        account=account.name,
+        environ=environ,
+        configured_command=account.password_command,
+        configured_file=account.password_file,
+        prompt=_prompt(account.address) if may_ask else None,
+    )
+    trust = _trust(_path(options["ca_file"]) or account.ca_file, options["fingerprint"])
+    return Target(
+        account.name,
+        account.address,
+        account.archive,
+        password,
+        trust,
+        account.older_than,
+        account.mailboxes,
+        wait,
+        deletion=account.deletion,
+    )
+
+
+def _one_off(
+    url: str, options: Mapping[str, Any], environ: Mapping[str, str], wait: float, *, place: str, may_ask: bool
+) -> Target:
     address = parse_url(url, user=options["user"])
-    archive = _path(options["to"])
+    archive = _path(options[place])
     if archive is None:
-        raise UsageError(f"{address.shown}: where to?", hint="add --to DIR, the folder of the archive")
+        question = "where to?" if place == "to" else "where is its archive?"
+        raise UsageError(f"{address.shown}: {question}", hint=f"add --{place} DIR, the folder of the archive")
     password = PasswordSources(
         command=options["password_command"],
         file=_path(options["password_file"]),

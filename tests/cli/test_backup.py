@@ -235,7 +235,7 @@ def test_the_demo_shows_everything_and_takes_its_files_away(tmp_path: Path, monk
     result = mailarchive("demo")
     assert (result.code, result.err) == (0, "")
     assert "92 % of its quota" in result.out
-    assert "0 differ" in result.out
+    assert "Lost: 0. Changed: 0." in result.out
     assert "is removed now" in result.out
     assert list(tmp_path.iterdir()) == []
 
@@ -311,8 +311,8 @@ def test_a_stop_between_two_accounts_is_told(server: DemoServer, home: Path, mon
     archive = configure(home, server, second + 'password_command = "echo x"\n')
     original = running.run_backup
 
-    def and_then_a_signal(target, selection, screen, interrupt, *, dry_run):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-        code = original(target, selection, screen, interrupt, dry_run=dry_run)
+    def and_then_a_signal(target, selection, screen, interrupt, **more):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN003, ANN202
+        code = original(target, selection, screen, interrupt, **more)
         interrupt.code = ExitCode.TERMINATE
         return code
 

@@ -30,7 +30,8 @@ HEAVY = (
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["backup", "--help"], ["demo", "--help"], ["verify", "--help"]]
+    "words",
+    [["--help"], ["--version"], *([name, "--help"] for name in ("backup", "demo", "prune", "undo", "verify"))],
 )
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     """--help and --version answer without servers, databases and colours being imported."""
@@ -49,6 +50,13 @@ def test_the_exit_codes_stand_in_the_help() -> None:
     assert result.code == 0
     for code in ExitCode:
         assert f"{code.value:>3}  {code.meaning}" in result.out
+
+
+def test_the_help_promises_no_more_than_is_true() -> None:
+    """Since there is --delete, "nothing on the server is changed" holds only without it."""
+    text = " ".join(command("--help").out.split())
+    assert "With `--delete` it then removes from the server exactly what it has just proved to hold" in text
+    assert "without it, nothing on the server is changed" in text
 
 
 def test_the_version_is_that_of_the_package() -> None:

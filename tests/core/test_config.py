@@ -8,7 +8,8 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from mailarchive.config import Config, default_path, key_lines, load
+from mailarchive.config import Config, default_path, load
+from mailarchive.config_lines import key_lines
 from mailarchive.errors import ConfigError, ExitCode, UsageError
 
 FULL = """\
@@ -110,7 +111,7 @@ def test_the_way_a_file_is_written_does_not_matter(tmp_path: Path, text: str) ->
             "did you mean 'password_command'?",
         ),
         (f"[account.home]\n{SERVER}mailbox = 'x'", "config.toml:3: account.home.mailbox: unknown key", "'mailboxes'?"),
-        (f"[account.home]\n{SERVER}delete = true", "config.toml:3: account.home.delete: unknown key", "the keys are"),
+        (f"[account.home]\n{SERVER}expunge = 1", "config.toml:3: account.home.expunge: unknown key", "the keys are"),
         (
             f"[account.home]\n{SERVER}password = 'x'",
             "config.toml:3: account.home.password: a password never stands in the configuration",

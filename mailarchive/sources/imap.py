@@ -165,14 +165,14 @@ def _open(commands: Commands, mailbox: Mailbox, command: bytes) -> MailboxStatus
         raise refused.error(commands.wire.peer, f"the server does not open {mailbox.name}") from None
     if exists is None or exists > MOST_MESSAGES:
         raise MailboxError(f"the server does not say how many messages are in {mailbox.name}")
-    obstacle = "it is open for reading"
+    obstacle = ""
     if command == b"SELECT":
         obstacle = "the server opens it read-only" if b"[READ-ONLY]" in commands.completed.upper() else ""
         if permanent is not None and b"\\deleted" not in permanent.lower().split():
             obstacle = obstacle or "the server keeps no deleted marks in it"
     return MailboxStatus(
         exists=exists,
-        writable=not obstacle,
+        writable=command == b"SELECT" and not obstacle,
         obstacle=obstacle,
         # 0 is no UIDVALIDITY (RFC 9051 section 9, nz-number), and what does not fit its 32 bits is none either.
         uidvalidity=_within(codes.get("UIDVALIDITY"), 2**32),

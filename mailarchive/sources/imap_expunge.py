@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mailarchive.sources.imap_lexer import Lexer
 
 _UIDNEXT = re.compile(rb"\bUIDNEXT (\d{1,10})\b", re.IGNORECASE)
+_ISSUED = re.compile(r"\[EXPUNGEISSUED\]", re.IGNORECASE)
 _LIMIT = re.compile(r"MESSAGELIMIT=(\d{1,9})")
 NO_STORE = "the server does not mark messages as deleted"
 NOT_ALONE = "another program marks or removes messages here, and --delete-method exclusive needs to be alone"
@@ -66,12 +67,25 @@ class Marks:
         wanted = sorted(set(uids))
         there: dict[int, frozenset[str] | None] = {}
         for part, some in uid_set.commands(wanted, octets=LINE - 64, most=self._most):
-            named = set(some)
-            self._commands.send(b"UID FETCH", part + b" (UID FLAGS)")
-            for line in self._commands.answers():
-                items = read_all(self._commands, line)
-                if items is not None and items.uid in named:
-                    there[int(items.uid)] = there.get(int(items.uid)) if items.flags is None else items.flags
+            try:
+                found = self._ask(part, set(some))
+            except Refused as refused:
+                if not _ISSUED.search(refused.said):
+                    raise
+                # Another hand removed some, which this session has not been told yet (RFC 2180 section 4.1).
+                self._commands.run(b"NOOP")
+                found = self._ask(part, set(some))
+            there.update(found)
+        return there
+
+    def _ask(self, part: bytes, named: set[int]) -> dict[int, frozenset[str] | None]:
+        """Ask for the flags of one set; raises Refused."""
+        there: dict[int, frozenset[str] | None] = {}
+        self._commands.send(b"UID FETCH", part + b" (UID FLAGS)")
+        for line in self._commands.answers():
+            items = read_all(self._commands, line)
+            if items is not None and items.uid in named:
+                there[int(items.uid)] = there.get(int(items.uid)) if items.flags is None else items.flags
         return there
 
     def sets(self, uids: Iterable[int], room: int = 80) -> Iterator[bytes]:

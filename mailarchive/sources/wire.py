@@ -114,6 +114,18 @@ class Wire:
             count -= size
             yield self._view[begin : begin + size]
 
+    def take(self) -> bytes:
+        """Give whatever has arrived, at least one octet, waiting for it if need be."""
+        if self._start == self._end:
+            self._fill()
+        begin, self._start = self._start, self._end
+        return bytes(self._view[begin : self._end])
+
+    def give_back(self, count: int) -> None:
+        """Put the last octets of what was just taken back, to be read again."""
+        assert 0 <= count <= self._start
+        self._start -= count
+
     def pending(self) -> bool:
         """Tell whether octets have arrived that nobody asked for, without waiting."""
         if self._start != self._end:

@@ -17,7 +17,8 @@ from mailarchive.errors import LaterError, MailboxError, ProtocolError, Unreacha
 from mailarchive.model import UID, NotFetched, RemoteMessage
 from mailarchive.sources import imap_fetch, imap_items
 from mailarchive.sources.imap import ImapSource
-from mailarchive.sources.imap_commands import READING, Commands, Refused
+from mailarchive.sources.imap_commands import Commands, Refused
+from mailarchive.sources.imap_gate import READING
 from mailarchive.sources.imap_session import Session
 from mailarchive.sources.wire import Wire
 from tests.servers.scripted import Scripted

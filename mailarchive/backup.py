@@ -8,11 +8,13 @@ archived completely before anything of it is deleted; without a deletion nothing
 from __future__ import annotations
 
 import hashlib
+from collections import deque
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mailarchive.batch import Batch
 from mailarchive.course import Course
-from mailarchive.errors import AccountError, ExitCode, MailboxError
+from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailboxError
 from mailarchive.events import Failed, Fetching, Gone, Held, MailboxFinished
 from mailarchive.job import Work
 from mailarchive.model import Digest, NotFetched
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from mailarchive.ports import Archive, Catalogue, Manifest, OpenMailbox, Source, Stop
     from mailarchive.removal import Remover
 
+SESSION = 60.0
+"""Seconds after which a session that is to be short gets no more messages to fetch."""
+WINDOW = 10
+"""Messages between two looks at the clock in such a session."""
 CHANGING = "the server gives other octets each time"
 """The hold of a message of which a second fetch gave other octets than the first."""
 
@@ -70,49 +76,97 @@ def backup(
         name = part.mailbox.name
         work.rows[name] = part.tally
         del work.waiting[name]
-        archived = _archive(source, part, manifest, work, deleting=remover is not None)
-        if remover is not None:
-            remover.mailbox(part, archived)
+        _Mailbox(source, work, Batch(part, manifest, work), remover, clock).work_through(part)
         report(MailboxFinished(name, work.rows[name]))
 
     return Course(source, work, deletion, dry_run=dry_run).run(step, clock)
 
 
-def _archive(
-    source: Source, part: MailboxPlan, manifest: Manifest, work: Work, *, deleting: bool
-) -> Sequence[UID | UIDL]:
-    """Fetch what the plan holds for one mailbox; gives what was archived."""
-    name = part.mailbox.name
-    unsure = part.unsure if deleting else ()
-    if not part.fetch and not unsure:
+@dataclass(slots=True)
+class _Mailbox:
+    """Archives one mailbox and then removes what may be removed: as a whole, or in pieces where a session is short."""
+
+    source: Source
+    work: Work
+    batch: Batch
+    remover: Remover | None
+    clock: Callable[[], float]
+
+    def work_through(self, part: MailboxPlan) -> None:
+        """Take piece after piece; what a run that is cut short does not come to stays, and is told."""
+        chunk = self.source.capabilities.chunk if self.remover is not None else None
+        pieces = deque(part.pieces(chunk))
+        reached = False
+        try:
+            while pieces and self.work.stop() is None:
+                piece = pieces.popleft()
+                before = len(self.batch.archived)
+                try:
+                    rest = self._archive(piece, short=chunk is not None)
+                except (AccountError, ArchiveError):
+                    self._leave(piece, self.batch.archived[before:])
+                    raise
+                if rest:
+                    pieces.appendleft(replace(piece, fetch=rest, already=(), unsure=()))
+                if self.work.stop() is not None:
+                    # The line may stand in the middle of an answer.
+                    self._leave(piece, self.batch.archived[before:])
+                elif self.remover is not None:
+                    self.remover.mailbox(piece, self.batch.archived[before:])
+            reached = not pieces and self.work.stop() is None
+        finally:
+            for piece in pieces:
+                self._leave(piece, ())
+            _balance(part.mailbox.name, self.work, reached=reached)
+
+    def _leave(self, piece: MailboxPlan, archived: Sequence[UID | UIDL]) -> None:
+        if self.remover is not None:
+            self.remover.leave(piece, archived)
+
+    def _archive(self, part: MailboxPlan, *, short: bool) -> tuple[RemoteMessage, ...]:
+        """Fetch what the plan holds; gives what was left for another session, because this one was long enough."""
+        name, work, batch = part.mailbox.name, self.work, self.batch
+        unsure = part.unsure if self.remover is not None else ()
+        if not part.fetch and not unsure:
+            return ()
+        if part.fetch:
+            work.report(Fetching(name, len(part.fetch), part.size))
+        rest: tuple[RemoteMessage, ...] = ()
+        try:
+            with self.source.open(part.mailbox) as box:
+                if box.status.uidvalidity != part.status.uidvalidity:
+                    raise MailboxError("the server numbered this mailbox anew while it was read (UIDVALIDITY)")
+                doubted = len(box.doubts)
+                seen = len(batch.unsure)
+                rest = self._fetch(box, part, short=short)
+                if self.remover is not None:
+                    _fetch_again(box, [*unsure, *batch.unsure[seen:]], part, work)
+                for sentence in box.doubts[doubted:]:
+                    work.warn(sentence, name)
+                    work.held.setdefault(name, sentence)
+        except MailboxError as error:
+            batch.commit()
+            work.warn(error.message, name)
+            work.held[name] = error.message
+        except AccountError:
+            # The line is dead, but what came whole before is as good as ever.
+            batch.commit()
+            raise
+        return rest
+
+    def _fetch(self, box: OpenMailbox, part: MailboxPlan, *, short: bool) -> tuple[RemoteMessage, ...]:
+        """Take what comes; gives what is left when a session that is to be short has lasted long enough."""
+        begun = self.clock()
+        window = WINDOW if short else max(1, len(part.fetch))
+        for first in range(0, len(part.fetch), window):
+            if first and short and self.clock() - begun > SESSION:
+                self.batch.commit()
+                return part.fetch[first:]
+            _take(box, part.fetch[first : first + window], self.batch, self.work)
+            if self.work.stop() is not None:
+                break
+        self.batch.commit()
         return ()
-    if part.fetch:
-        work.report(Fetching(name, len(part.fetch), part.size))
-    batch = Batch(part, manifest, work)
-    reached = False
-    try:
-        with source.open(part.mailbox) as box:
-            if box.status.uidvalidity != part.status.uidvalidity:
-                raise MailboxError("the server numbered this mailbox anew while it was read (UIDVALIDITY)")
-            doubted = len(box.doubts)
-            reached = _fetch(box, part, batch, work)
-            if deleting and reached:
-                _fetch_again(box, [*unsure, *batch.unsure], part, work)
-            for sentence in box.doubts[doubted:]:
-                work.warn(sentence, name)
-                work.held.setdefault(name, sentence)
-    except MailboxError as error:
-        batch.commit()
-        reached = True
-        work.warn(error.message, name)
-        work.held[name] = error.message
-    except AccountError:
-        # The line is dead, but what came whole before is as good as ever.
-        batch.commit()
-        raise
-    finally:
-        _balance(name, work, reached=reached)
-    return batch.archived
 
 
 def _fetch_again(box: OpenMailbox, messages: Sequence[RemoteMessage], part: MailboxPlan, work: Work) -> None:
@@ -142,12 +196,11 @@ def _fetch_again(box: OpenMailbox, messages: Sequence[RemoteMessage], part: Mail
             work.report(Held(name, uid, hold))
 
 
-def _fetch(box: OpenMailbox, part: MailboxPlan, batch: Batch, work: Work) -> bool:
-    """Take what comes; False if the user stopped the run before the end."""
-    name = part.mailbox.name
+def _take(box: OpenMailbox, messages: Sequence[RemoteMessage], batch: Batch, work: Work) -> None:
+    """Take what comes, until the user stops the run."""
+    name = batch.mailbox
     gone = 0
-    stopped = False
-    for arrival in box.fetch(part.fetch):
+    for arrival in box.fetch(messages):
         if not isinstance(arrival, NotFetched):
             batch.add(arrival)
         elif arrival.gone:
@@ -157,13 +210,10 @@ def _fetch(box: OpenMailbox, part: MailboxPlan, batch: Batch, work: Work) -> boo
             work.codes.add(ExitCode.PARTIAL)
             work.report(Failed(name, arrival.uid, arrival.reason))
         if work.stop() is not None:
-            stopped = True
             break
-    batch.commit()
     if gone:
         work.count(name, selected=-gone)
         work.report(Gone(name, gone))
-    return not stopped
 
 
 def _balance(name: str, work: Work, *, reached: bool) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mailarchive import headers
 from mailarchive.errors import ArchiveError, ExitCode
 from mailarchive.events import Archived, Held
-from mailarchive.model import UIDL, Placement
+from mailarchive.model import UIDL, Placement, named
 
 if TYPE_CHECKING:
     from mailarchive.job import Work
@@ -28,12 +28,14 @@ class Batch:
     """Messages of one mailbox that become durable together.
 
     Attributes:
+        mailbox: Its full name.
         archived: The UIDs of what has become durable so far. `unsure`: those of them of which other octets came than
             were announced.
     """
 
     def __init__(self, part: MailboxPlan, manifest: Manifest, work: Work) -> None:
         self._mailbox = part.mailbox
+        self.mailbox = part.mailbox.name
         self._status = part.status
         self._manifest = manifest
         self._work = work
@@ -146,7 +148,7 @@ class Batch:
                 type="archived",
                 mailbox=mailbox.name,
                 uidvalidity=status.uidvalidity,
-                uid=placement.uid,
+                **named(placement.uid),
                 digest=placement.digest,
                 size=placement.size,
                 internal_date=placement.internal_date,

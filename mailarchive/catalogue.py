@@ -36,7 +36,8 @@ _PUT_BACK = (
     " OR (p.ident <> '' AND EXISTS (SELECT 1 FROM put_back b WHERE b.ident = p.ident)))"
 )
 _KNOWN = (
-    "p.uid, p.location, p.size_announced, p.internal_date, c.size IS NOT p.size_announced AND NOT p.confirmed, p.hold"
+    "p.uid, p.location, p.size_announced, p.internal_date, c.size IS NOT p.size_announced AND NOT p.confirmed, p.hold,"
+    " c.size, p.archived_at"
 )
 _WHOLE = (
     "p.uid, c.digest, c.size, p.location, p.internal_date, p.flags, p.size_announced, p.ident, p.hold, p.origin,"
@@ -82,8 +83,10 @@ class SqliteCatalogue:
         with self._file.reading() as db:
             rows = db.execute(_select(_KNOWN, "p.origin IN (?, ?)"), (mailbox, uidvalidity or 0, *EVIDENCE))
             return {
-                _uid(uid): Known(Location(location), size, _time(date), bool(unsure), hold, bool(put_back))
-                for uid, location, size, date, unsure, hold, put_back in rows
+                _uid(uid): Known(
+                    Location(location), size, _time(date), bool(unsure), hold, bool(put_back), octets, _time(at)
+                )
+                for uid, location, size, date, unsure, hold, octets, at, put_back in rows
             }
 
     def placement(self, mailbox: str, uidvalidity: int | None, uid: UID | UIDL) -> Placement | None:
@@ -151,7 +154,9 @@ class SqliteCatalogue:
                 " ON CONFLICT (mailbox, uidvalidity, uid) DO UPDATE SET content = excluded.content,"
                 " location = excluded.location, verified_at = NULL, internal_date = excluded.internal_date,"
                 " flags = excluded.flags, size_announced = excluded.size_announced, ident = excluded.ident,"
-                " hold = excluded.hold, origin = excluded.origin, expunged_at = NULL, object_id = excluded.object_id,"
+                # What was held once stays held: other octets under the same UID are no better sign.
+                " hold = CASE excluded.hold WHEN '' THEN hold ELSE excluded.hold END, origin = excluded.origin,"
+                " expunged_at = NULL, object_id = excluded.object_id,"
                 " archived_at = CASE content WHEN excluded.content THEN archived_at ELSE excluded.archived_at END,"
                 " confirmed = excluded.confirmed OR (confirmed AND content = excluded.content), run = excluded.run",
                 [_row(placement, run, now) for placement in placements],
@@ -164,6 +169,16 @@ class SqliteCatalogue:
                 "UPDATE placement SET confirmed = ?, hold = CASE ? WHEN '' THEN hold ELSE ? END"
                 " WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?) AND uidvalidity = ? AND uid = ?",
                 [(not why, why, why, mailbox, uidvalidity or 0, uid) for uid, why in found.items()],
+            )
+
+    def forget(self, mailbox: str, uidvalidity: int | None, uids: Collection[UID | UIDL]) -> None:
+        """Commit that copies are not what they were, so that the next run fetches the messages again."""
+        with self._file.transaction() as db:
+            db.executemany(
+                "DELETE FROM placement WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?) AND uidvalidity = ?"
+                " AND uid = ? AND NOT EXISTS (SELECT 1 FROM expunge_item i JOIN expunge_batch b ON b.id = i.batch"
+                " WHERE b.closed_at IS NULL AND b.mailbox = placement.mailbox AND i.uid = placement.uid)",
+                [(mailbox, uidvalidity or 0, uid) for uid in uids],
             )
 
     def intend(self, run: str, order: ExpungeOrder) -> int:
@@ -194,8 +209,8 @@ class SqliteCatalogue:
                 [(batch, item.uid, _raw(item.digest), item.was_deleted) for item in order.items],
             )
             db.executemany(
-                "INSERT INTO foreign_mark (batch, uid, state) VALUES (?, ?, 'lifted')",
-                [(batch, uid) for uid in order.strangers],
+                "INSERT INTO foreign_mark (batch, uid, state, fingerprint) VALUES (?, ?, 'lifted', ?)",
+                [(batch, uid, order.fingerprints.get(uid, "")) for uid in order.strangers],
             )
         return batch
 
@@ -235,7 +250,7 @@ class SqliteCatalogue:
         """
         with self._file.reading() as db:
             batches = db.execute(
-                "SELECT b.id, b.run, m.name, b.uidvalidity, b.method FROM expunge_batch b"
+                "SELECT b.id, b.run, m.name, b.uidvalidity, b.method, b.opened_at FROM expunge_batch b"
                 " JOIN mailbox m ON m.id = b.mailbox WHERE b.closed_at IS NULL ORDER BY b.id"
             ).fetchall()
             return [self._open_batch(db, row) for row in batches]
@@ -250,6 +265,11 @@ class SqliteCatalogue:
                 [(_raw(digest), ident, run, now) for digest, ident in messages],
             )
 
+    def known_runs(self) -> frozenset[str]:
+        """Give the ids of all runs that are known here."""
+        with self._file.reading() as db:
+            return frozenset(run for (run,) in db.execute("SELECT id FROM run"))
+
     def sane_now(self) -> datetime | None:
         """Give the time of the latest run whose clock was not in doubt; None if there was none."""
         with self._file.reading() as db:
@@ -260,6 +280,26 @@ class SqliteCatalogue:
         """Commit that the clock was right at this time, whatever was trusted before."""
         with self._file.transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('sane_now', ?)", (now.isoformat(),))
+
+    def dates(self, mailbox: str) -> dict[UID | UIDL, tuple[int | None, datetime | None]]:
+        """Give what was asked for apart about messages of a mailbox: announced size, and date."""
+        with self._file.reading() as db:
+            rows = db.execute(
+                "SELECT uid, size, internal_date FROM dated WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?)",
+                (mailbox,),
+            )
+            return {UIDL(uid): (size, _time(date)) for uid, size, date in rows}
+
+    def remember_dates(self, mailbox: str, dates: Mapping[UID | UIDL, tuple[int | None, datetime | None]]) -> None:
+        """Commit dates that were asked for apart, in the place of all that were known of the mailbox."""
+        with self._file.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO mailbox (name) VALUES (?)", (mailbox,))
+            (number,) = db.execute("SELECT id FROM mailbox WHERE name = ?", (mailbox,)).fetchone()
+            db.execute("DELETE FROM dated WHERE mailbox = ?", (number,))
+            db.executemany(
+                "INSERT INTO dated (mailbox, uid, size, internal_date) VALUES (?, ?, ?, ?)",
+                [(number, uid, size, date.isoformat() if date else None) for uid, (size, date) in dates.items()],
+            )
 
     def saw(self, run: str, statuses: Mapping[str, MailboxStatus]) -> None:
         """Remember the mailboxes of the server as this run saw them."""
@@ -297,14 +337,15 @@ class SqliteCatalogue:
                     found[_uid(row[0])] = _placement(mailbox, uidvalidity, row)
         return found
 
-    def _open_batch(self, db: sqlite3.Connection, row: tuple[int, str, str, int, str]) -> OpenBatch:
-        number, run, mailbox, uidvalidity, method = row
+    def _open_batch(self, db: sqlite3.Connection, row: tuple[int, str, str, int, str, str]) -> OpenBatch:
+        number, run, mailbox, uidvalidity, method, opened_at = row
         items = db.execute(
             "SELECT uid, digest, was_deleted FROM expunge_item WHERE batch = ? AND state = 'intent' ORDER BY uid",
             (number,),
         ).fetchall()
-        lifted = db.execute("SELECT uid FROM foreign_mark WHERE batch = ? AND state = 'lifted'", (number,))
-        # Each item has a row: `intend` saw to it, and rows are never removed.
+        lifted = db.execute("SELECT uid, fingerprint FROM foreign_mark WHERE batch = ? AND state = 'lifted'", (number,))
+        fingerprints = {_uid(uid): fingerprint for uid, fingerprint in lifted}
+        # Each item has a row: `intend` saw to it, and `forget` leaves those alone.
         rows = self._whole(mailbox, uidvalidity, [_uid(uid) for uid, _, _ in items])
         return OpenBatch(
             number,
@@ -313,7 +354,9 @@ class SqliteCatalogue:
             uidvalidity,
             Method(method),
             tuple((replace(rows[uid], digest=_digest(digest)), bool(marked)) for uid, digest, marked in items),
-            frozenset(_uid(uid) for (uid,) in lifted),
+            frozenset(fingerprints),
+            fingerprints,
+            _time(opened_at),
         )
 
 

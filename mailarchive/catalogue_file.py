@@ -45,13 +45,17 @@ STEPS: Final = {
         ) WITHOUT ROWID;
         CREATE TABLE foreign_mark (
             batch INTEGER NOT NULL REFERENCES expunge_batch (id), uid NOT NULL, state TEXT NOT NULL,
-            PRIMARY KEY (batch, uid)
+            fingerprint TEXT NOT NULL, PRIMARY KEY (batch, uid)
         ) WITHOUT ROWID;
         CREATE TABLE put_back (
             digest BLOB NOT NULL, ident TEXT NOT NULL, run TEXT NOT NULL, at TEXT NOT NULL,
             PRIMARY KEY (digest, ident)
         ) WITHOUT ROWID;
         CREATE INDEX put_back_ident ON put_back (ident);
+        CREATE TABLE dated (
+            mailbox INTEGER NOT NULL REFERENCES mailbox (id), uid TEXT NOT NULL, size INTEGER, internal_date TEXT,
+            PRIMARY KEY (mailbox, uid)
+        ) WITHOUT ROWID;
     """,
 }
 """Statements by the version that they start from; `schema.sql` is where they lead."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mailarchive.address import parse_url
 from mailarchive.config_lines import key_lines
-from mailarchive.config_values import Account, Config, DeletionKeys, did_you_mean, quoted
+from mailarchive.config_values import Account, Config, DeletionKeys, did_you_mean, quoted, toml_key
 from mailarchive.errors import ConfigError, UsageError
 from mailarchive.model import Method
 
@@ -133,7 +133,7 @@ class _Reader:
         """Give what is set of the keys that [defaults] may hold too."""
         found: dict[str, Any] = {
             "older_than": self.age((*at, "older_than"), given.get("older_than")),
-            "mailboxes": self.texts((*at, "mailboxes"), given.get("mailboxes")),
+            "mailboxes": self.patterns((*at, "mailboxes"), given.get("mailboxes")),
             "format": self.choice((*at, "format"), given.get("format")),
             "layout": self.choice((*at, "layout"), given.get("layout")),
             "delete": self.flag((*at, "delete"), given.get("delete")),
@@ -201,6 +201,14 @@ class _Reader:
             return None
         return tuple(text for item in value if (text := self.text(at, item)) is not None)
 
+    def patterns(self, at: tuple[str, ...], value: Any) -> tuple[str, ...] | None:
+        """Read patterns on names of mailboxes."""
+        found = self.texts(at, value)
+        for text in found or ():
+            if not text.removeprefix("!"):
+                self.problem(at, f"{quoted(text)} is the name of no mailbox", "write '*' for all mailboxes")
+        return found
+
     def table(self, at: tuple[str, ...], value: Any) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
@@ -249,12 +257,12 @@ class _Reader:
                 continue
             hint = did_you_mean(key, known)
             if not hint and not at and isinstance(value, dict):
-                hint = f"is it an account? write [account.{_key(key)}]"
+                hint = f"is it an account? write [account.{toml_key(key)}]"
             self.problem((*at, key), "unknown key", hint or f"the keys are {', '.join(known)}")
 
     def problem(self, at: tuple[str, ...], text: str, hint: str) -> None:
         line = next((self.lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self.lines), 1)
-        self.problems.append(_Problem(line, f"{'.'.join(map(_key, at))}: {text}", hint))
+        self.problems.append(_Problem(line, f"{'.'.join(map(toml_key, at))}: {text}", hint))
 
     def error(self) -> ConfigError:
         found = sorted(dict.fromkeys(self.problems), key=lambda problem: problem.line)
@@ -263,11 +271,6 @@ class _Reader:
             "\n".join(f"{self.path.name}:{line}: {text}" for line, text, _ in found),
             hint=hints[0].hint if len(found) == 1 and hints else "; ".join(f"line {n}: {hint}" for n, _, hint in hints),
         )
-
-
-def _key(key: str) -> str:
-    """Show a key as it stands in a TOML file, made of ASCII only where it is a quoted one."""
-    return key if re.fullmatch("[A-Za-z0-9_-]+", key) else quoted(key)
 
 
 def _type_name(value: Any) -> str:

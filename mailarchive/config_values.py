@@ -6,6 +6,7 @@ The law of this room: immutable, and as it was written; what an age or a word me
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -107,6 +108,11 @@ class Config:
             f"no account {quoted(name)} in {self.path}",
             hint=did_you_mean(name, list(self.accounts)) or f"the accounts are {', '.join(self.accounts)}",
         )
+
+
+def toml_key(key: str) -> str:
+    """Show a key as it stands in a TOML file, made of ASCII only where it is a quoted one."""
+    return key if re.fullmatch("[A-Za-z0-9_-]+", key) else quoted(key)
 
 
 def quoted(text: str) -> str:

@@ -20,8 +20,8 @@ from mailarchive.errors import (
 )
 from mailarchive.events import Finished, RestoreFinished, Started, Tally
 from mailarchive.job import Answer
-from mailarchive.model import Method
-from mailarchive.ports import HasAlerts, HasQuota
+from mailarchive.model import Digest, Method
+from mailarchive.ports import HasAdvice, HasAlerts, HasQuota
 from mailarchive.removal import Remover
 from mailarchive.survey import quota_of, survey
 
@@ -59,6 +59,7 @@ class Course:
         self._remover: Remover | None = None
         self._how: How | None = None
         self._sane = False
+        self._clock = ""
 
     def run(self, step: Step, clock: Callable[[], float], *, fetching: bool = True) -> Finished:
         """Go from the first look to the end; the report hears of every step, last of all of what is returned.
@@ -90,13 +91,17 @@ class Course:
     def _look(self, *, fetching: bool) -> Plan:
         """List the server, settle what an earlier run left open, and make the plan."""
         work = self._work
+        work.policy = replace(work.policy, flagless=not self._source.capabilities.flags)
         mailboxes, unread = self._source.mailboxes()
         for sentence in unread:
             work.warn(sentence)
         if self._deletion is not None and mailboxes:
-            self._how = _choose(self._deletion, self._source, mailboxes)
+            self._how = work.how = _choose(self._deletion, self._source, mailboxes)
+            work.archived_before = self._deletion.archived_before
         self._quota = quota_of(self._source, work)
         self._reconcile(mailboxes)
+        if self._how is not None and not self._dry_run:
+            self._recall()
         return survey(
             self._source,
             work,
@@ -116,32 +121,56 @@ class Course:
         may_delete = self._how is not None
         reconcile.settle(self._source, self._work, batches, mailboxes, self._begun(), may_delete=may_delete)
 
-    def _show(self, the_plan: Plan) -> tuple[Planned, str, str]:
-        """Show the plan; gives it, what holds back every deletion, and what only a person can overrule."""
+    def _recall(self) -> None:
+        """Learn from the manifests what the catalogue has forgotten: what was put back must not be deleted again.
+
+        A catalogue may have been lost, or be one of yesterday; a manifest is there for every run.
+        """
+        archive, catalogue = self._work.archive, self._work.catalogue
+        for run in sorted(set(archive.runs()) - set(catalogue.known_runs()) - {self._work.run.id}):
+            put_back = []
+            started = ""
+            for line in archive.told(run):
+                started = str(line.get("started", started))
+                if line.get("type") == "returning":
+                    put_back.append((Digest(str(line.get("digest"))), str(line.get("ident", ""))))
+            if put_back:
+                catalogue.remember_put_back(run, put_back)
+            catalogue.begin(run, {"command": "recalled", "started": started})
+
+    def _show(self, the_plan: Plan) -> tuple[Planned, str]:
+        """Show the plan; gives it, and what holds back every deletion whatever anybody says."""
         work, deletion, how = self._work, self._deletion, self._how
-        doubt = guards.clock(work.run.started, work.catalogue.sane_now())
+        self._clock = guards.clock(work.run.started, work.catalogue.sane_now())
         held = ""
         planned = the_plan.event()
         if deletion is not None and how is not None:
             held = guards.amount(the_plan.leaving, deletion.max_delete) or guards.place(work.archive.doubts)
-            # A cut-off that does not count from now does not hang on the clock.
-            in_doubt = doubt if work.policy.relative else ""
-            planned = the_plan.deletion(_word(how.method), held=held or in_doubt, quota=self._quota)
+            planned = the_plan.deletion(
+                _word(how.method), held=held or self._doubt, quota=self._quota, doubted=not held
+            )
+        planned = replace(planned, complete=work.stop() is None)
+        if self._dry_run and planned.held and the_plan.leaving:
+            work.codes.add(ExitCode.PARTIAL)
         work.report(planned)
-        return planned, held, doubt
+        return planned, held
 
-    def _agree(self, planned: Planned, held: str, doubt: str) -> None:
+    @property
+    def _doubt(self) -> str:
+        """What only a person can overrule: a clock that is wrong, where the deletion hangs on it."""
+        hangs = self._work.policy.relative or self._work.archived_before is not None
+        return self._clock if hangs else ""
+
+    def _agree(self, planned: Planned, held: str) -> None:
         """Have the deletion agreed to, if there is one, and remember whether the clock is to be believed."""
         work, deletion, how = self._work, self._deletion, self._how
         # Nobody is asked for a yes that would change nothing.
         answer = Answer.NO if deletion is None else Answer.GIVEN if held else deletion.consent(planned)
-        if answer is Answer.SAID:
-            doubt = ""
-        self._sane = not doubt
+        self._sane = not self._clock or answer is Answer.SAID
         if deletion is None or how is None or answer is Answer.NO:
             return
-        held = held or (doubt if work.policy.relative else "")
-        if held and planned.delete:
+        held = held or ("" if answer is Answer.SAID else self._doubt)
+        if held and planned.deleting and (planned.delete or planned.held):
             work.warn(f"nothing is deleted: {held}")
         self._remover = Remover(
             self._source,
@@ -192,6 +221,8 @@ class Course:
             all_of_it = total.archived + total.failed + not_reached
             progress = f"{total.archived} of {all_of_it} messages were archived; the next run goes on there"
             error = f"{error}; {progress}" if error else f"interrupted; {progress}"
+        elif stopped is not None and not error:
+            error = "interrupted; the next run goes on there"
         changed = remover is not None and remover.deleted > 0
         after = self._quota_after() if changed and trouble is None else None
         return Finished(
@@ -224,7 +255,7 @@ def _choose(deletion: Deletion, source: Source, mailboxes: Sequence[Mailbox]) ->
         return expunge.choose(deletion.method, source.capabilities, mailboxes)
     except UsageError as error:
         if deletion.from_config:
-            raise ConfigError(error.message, hint=error.hint.replace("--delete-method ", "delete_method = ")) from None
+            raise ConfigError(error.message, hint=_as_key(error.hint)) from None
         raise
 
 
@@ -235,6 +266,13 @@ def _keep_the_rest(work: Work) -> None:
         if left > 0:
             work.kept[expunge.Refusal.NOT_REACHED.value] += left
             work.count(name, kept=left)
+
+
+def _as_key(hint: str) -> str:
+    """Say what an option is called in the configuration."""
+    return hint.replace("choose --delete-method ", "set delete_method to ").replace(
+        "use --delete-method ", "set delete_method to "
+    )
 
 
 def _word(method: Method) -> str:
@@ -262,7 +300,9 @@ def report_start(work: Work, *, dry_run: bool) -> None:
 
 
 def tell_alerts(source: object, work: Work) -> None:
-    """Tell what the server wants a human to read, each sentence once."""
+    """Tell what the server wants a human to read, and what there is to say of it, each sentence once."""
+    for sentence in source.advice if isinstance(source, HasAdvice) else ():
+        work.warn(sentence, serious=False)
     for alert in dict.fromkeys(source.alerts if isinstance(source, HasAlerts) else ()):
         work.warn(f"the server says: {alert}", serious=False)
 

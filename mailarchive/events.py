@@ -123,6 +123,7 @@ class Planned:
         kept: Why chosen messages will stay on the server as far as the listing tells, and how many.
         quota: What the server says before the run; None if it does not say.
         held: Why nothing at all may be deleted in this run; empty if nothing speaks against it.
+        complete: Whether all mailboxes were listed; False if the run was stopped before.
     """
 
     mailboxes: tuple[PlannedMailbox, ...]
@@ -131,6 +132,7 @@ class Planned:
     kept: tuple[tuple[str, int], ...] = ()
     quota: Quota | None = None
     held: str = ""
+    complete: bool = True
 
     @property
     def delete(self) -> int:
@@ -268,6 +270,7 @@ class Return:
         put_back: Of these, put back by this run, `size` octets in all.
         there: Of these, on the server before.
         failed: Of these, not put back.
+        left: Of these, not reached before the run ended.
     """
 
     wanted: int = 0
@@ -275,6 +278,7 @@ class Return:
     there: int = 0
     failed: int = 0
     size: int = 0
+    left: int = 0
 
     def __add__(self, other: Return) -> Return:
         """Add two rows, column by column."""
@@ -284,6 +288,7 @@ class Return:
             self.there + other.there,
             self.failed + other.failed,
             self.size + other.size,
+            self.left + other.left,
         )
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from mailarchive.errors import UsageError
 from mailarchive.model import ALL, DELETED, TRASH, Method
+from mailarchive.policy import Keep
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from mailarchive.model import (
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
         Placement,
         RemoteMessage,
     )
-    from mailarchive.policy import Keep, Policy
+    from mailarchive.policy import Policy
 
+LONGEST_TRASH = 400
+"""Octets of the name of the trash, which stands on the line of every command that moves something there."""
 MOST_STRANGERS = 1000
 """Marks of other programs that `exclusive` takes off and puts back; with more of them the mailbox is left alone."""
 
@@ -84,6 +87,7 @@ class Evidence:
         fresh: What the server says of it now; None if it is gone.
         envelope: The fields of the identity probe, as the server gives them now.
         excluded: A mailbox that shows the same message and that the selection excludes (Gmail); empty for none.
+        chosen: Whether what only the server can judge still chooses it: its labels, the user's own SEARCH keys.
     """
 
     uid: UID | UIDL
@@ -92,6 +96,7 @@ class Evidence:
     fresh: RemoteMessage | None
     envelope: Envelope | None
     excluded: str = ""
+    chosen: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +148,10 @@ class ExpungeOrder:
 
     Attributes:
         strangers: For `exclusive` alone: messages that other programs have marked, whose marks are lifted meanwhile.
+        fingerprints: What those are, see `fingerprint`.
     """
 
-    __slots__ = ("how", "items", "mailbox", "strangers", "uidvalidity")
+    __slots__ = ("fingerprints", "how", "items", "mailbox", "strangers", "uidvalidity")
 
     def __init__(
         self,
@@ -153,8 +159,9 @@ class ExpungeOrder:
         uidvalidity: int,
         items: tuple[OrderItem, ...],
         how: How,
-        strangers: frozenset[UID | UIDL] = frozenset(),
         *,
+        strangers: frozenset[UID | UIDL] = frozenset(),
+        fingerprints: Mapping[UID | UIDL, str] | None = None,
         seal: object,
     ) -> None:
         if seal is not _SEAL:
@@ -166,6 +173,7 @@ class ExpungeOrder:
         self.items: Final = items
         self.how: Final = how
         self.strangers: Final = strangers
+        self.fingerprints: Final = {uid: text for uid, text in (fingerprints or {}).items() if uid in strangers}
 
     @property
     def uids(self) -> list[UID | UIDL]:
@@ -195,6 +203,7 @@ def approve(
     *,
     how: How | None = None,
     marked: Collection[UID | UIDL] = (),
+    fingerprints: Mapping[UID | UIDL, str] | None = None,
 ) -> tuple[ExpungeOrder | None, tuple[Refused, ...]]:
     r"""Decide which candidates may be deleted.
 
@@ -206,6 +215,7 @@ def approve(
         guards: What holds back every deletion.
         how: The method.
         marked: Every message of the mailbox that carries `\Deleted` now.
+        fingerprints: What those are, for giving their marks back.
 
     Returns:
         The order, or None if nothing may be deleted, and one `Refused` for each candidate that is not in it. Every
@@ -216,13 +226,19 @@ def approve(
     seen: dict[UID | UIDL, int] = {}
     for each in evidence:
         seen[each.uid] = seen.get(each.uid, 0) + 1
-    barrier, why = _barrier(status, guards, how, {uid for uid in marked if uid not in seen})
+    barrier, why = _barrier(status, guards)
     objections = [
         barrier or (Refusal.TWICE if seen[each.uid] > 1 else _objection(each, status, policy, guards, how))
         for each in evidence
     ]
     if Refusal.OTHER_MESSAGE in objections:
         barrier, why = Refusal.GUARD, "the server shows other messages under the UIDs of archived ones"
+        # A copy that was not read back yet is no reason to go on and read it.
+        objections = [barrier if reason in (None, Refusal.NOT_READ_BACK) else reason for reason in objections]
+    ordered = {each.uid for each, reason in zip(evidence, objections, strict=True) if reason is None}
+    strangers = frozenset(marked) - ordered if how.method is Method.EXCLUSIVE else frozenset()
+    if len(strangers) > MOST_STRANGERS and ordered:
+        barrier, why = Refusal.GUARD, f"other programs have marked more than {MOST_STRANGERS} messages here"
         objections = [reason or barrier for reason in objections]
     items: list[OrderItem] = []
     refused: list[Refused] = []
@@ -234,15 +250,13 @@ def approve(
             items.append(OrderItem(each.uid, row.digest, row.size, row.location, each.fresh, row.ident))
     if not items or status.uidvalidity is None:
         return None, tuple(refused)
-    strangers: frozenset[UID | UIDL] = frozenset()
-    if how.method is Method.EXCLUSIVE:
-        strangers = frozenset(marked) - {item.uid for item in items}
-    return ExpungeOrder(mailbox, status.uidvalidity, tuple(items), how, strangers, seal=_SEAL), tuple(refused)
+    order = ExpungeOrder(
+        mailbox, status.uidvalidity, tuple(items), how, strangers=strangers, fingerprints=fingerprints, seal=_SEAL
+    )
+    return order, tuple(refused)
 
 
-def _barrier(
-    status: MailboxStatus, guards: Guards, how: How, strangers: Collection[UID | UIDL]
-) -> tuple[Refusal | None, str]:
+def _barrier(status: MailboxStatus, guards: Guards) -> tuple[Refusal | None, str]:
     """Say why nothing at all may be deleted in this mailbox (C3, C7)."""
     if guards.held:
         return Refusal.GUARD, guards.held
@@ -252,8 +266,6 @@ def _barrier(
         return Refusal.UNSTABLE_UIDS, ""
     if not status.writable:
         return Refusal.READ_ONLY, status.obstacle
-    if how.method is Method.EXCLUSIVE and len(strangers) > MOST_STRANGERS:
-        return Refusal.GUARD, f"other programs have marked more than {MOST_STRANGERS} messages here"
     return None, ""
 
 
@@ -266,12 +278,15 @@ def _objection(
         return Refusal.NOT_ARCHIVED
     if each.fresh is None or each.envelope is None:
         return Refusal.GONE
+    if row.hold:
+        # First, because what looked wrong may never look the same, and that is no alarm.
+        return Refusal.HOLD
     if (doubt := _doubt(row, status, each.fresh, each.envelope, how)) is not None:
         return doubt
-    if row.hold:
-        return Refusal.HOLD
     if row.size != row.size_announced and not row.confirmed:
         return Refusal.UNSURE
+    if not each.chosen:
+        return Keep.NOT_SELECTED
     keep = policy.keeps(each.fresh, each.envelope, excluded=each.excluded, put_back=row.put_back)
     if keep is not None:
         return keep
@@ -304,18 +319,25 @@ def _detail(each: Evidence, reason: Refusal | Keep | None, barrier: Refusal | No
 def same_message(placement: Placement, fresh: RemoteMessage, envelope: Envelope) -> bool:
     """Tell whether the server still shows the message that was archived under this UID (C4).
 
-    Compared are the UID, the announced size, INTERNALDATE and the ident of the probe headers. A value that was unknown
-    then must be unknown now: a difference of any kind is another message. An object id is compared where both are
-    known; a server may have begun to give them.
+    Compared are the UID, the size, INTERNALDATE and the ident of the probe headers. A value that was unknown then must
+    be unknown now: a difference of any kind is another message. The size may also be that of the octets that came: a
+    server may have estimated it until then. An object id is compared where both are known; a server may have begun to
+    give them.
     """
     ids = {placement.object_id, fresh.object_id} - {""}
     return (
         fresh.uid == placement.uid
-        and fresh.size == placement.size_announced
+        and fresh.size in (placement.size_announced, placement.size)
         and fresh.internal_date == placement.internal_date
         and envelope.ident == placement.ident
         and len(ids) <= 1
     )
+
+
+def fingerprint(message: RemoteMessage, ident: str) -> str:
+    """Say in a few letters what a message is, so that a later session can tell whether it is the same."""
+    date = message.internal_date.isoformat() if message.internal_date is not None else "-"
+    return f"{message.size}/{date}/{ident}"
 
 
 def choose(asked: Method, capabilities: Capabilities, mailboxes: Iterable[Mailbox]) -> How:
@@ -325,9 +347,11 @@ def choose(asked: Method, capabilities: Capabilities, mailboxes: Iterable[Mailbo
         UsageError: It cannot be done here; the hint names what can.
     """
     boxes = [box for box in mailboxes if box.selectable]
-    trash = next((box for box in boxes if TRASH in box.special_use), None)
+    trash = trash_of(boxes)
     if capabilities.labels:
         return _choose_on_gmail(asked, capabilities, trash, visible=any(ALL in box.special_use for box in boxes))
+    if not capabilities.flags and asked in (Method.MARK, Method.EXCLUSIVE):
+        raise UsageError("POP3 has no marks", hint="use --delete-method auto")
     if asked in (Method.AUTO, Method.EXPUNGE):
         if capabilities.uidplus:
             return How(Method.EXPUNGE)
@@ -339,14 +363,24 @@ def choose(asked: Method, capabilities: Capabilities, mailboxes: Iterable[Mailbo
         )
     if asked is Method.TRASH:
         if trash is None:
-            raise UsageError("this server names no trash", hint="use --delete-method expunge")
+            what = "this server names no trash" if capabilities.flags else "POP3 has no trash"
+            raise UsageError(what, hint="use --delete-method expunge")
         if not capabilities.move and not capabilities.uidplus:
             raise UsageError(
                 "this server can neither move messages nor remove exactly what we name (no MOVE, no UIDPLUS)",
                 hint="choose --delete-method mark, or exclusive if no other program uses the mailbox",
             )
         return How(Method.TRASH, trash)
+    if asked is Method.EXCLUSIVE and capabilities.uidplus:
+        # What is for servers that cannot do better is not done to one that can.
+        return How(Method.EXPUNGE)
     return How(asked)
+
+
+def trash_of(mailboxes: Iterable[Mailbox]) -> Mailbox | None:
+    """Find the user's own trash by its attribute; one with a name too long for a command is none."""
+    usable = (box for box in mailboxes if box.selectable and box.personal and len(box.wire) < LONGEST_TRASH)
+    return next((box for box in usable if TRASH in box.special_use), None)
 
 
 def _choose_on_gmail(asked: Method, capabilities: Capabilities, trash: Mailbox | None, *, visible: bool) -> How:

@@ -19,6 +19,7 @@ from mailarchive.model import Envelope
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
 HEAD: Final = 64 * 1024
 """Octets of a message that are looked at."""
@@ -74,6 +75,17 @@ def envelope(head: bytes) -> Envelope:
         list_id=_joined(found[b"list-id"]),
         ident=_ident(found),
     )
+
+
+def arrival(head: bytes) -> datetime | None:
+    """Give the date at which a message reached its mailbox: that of the topmost valid Received field, else of Date.
+
+    For servers that do not say it (POP3). The fields below the topmost were written by others.
+    """
+    found = _values(head, (b"received", b"date"))
+    stamps = [value.rpartition(b";")[2] for value in found[b"received"] if b";" in value]
+    dates = (parse_header_date(_text(value)) for value in (*stamps, *found[b"date"][:1]))
+    return next((date for date in dates if date is not None), None)
 
 
 def ident(head: bytes) -> str:

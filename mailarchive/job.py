@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mailarchive.events import Planned, Report
+    from mailarchive.expunge import How
     from mailarchive.labels import Labels
     from mailarchive.model import Run
     from mailarchive.policy import Policy
@@ -67,6 +68,8 @@ class Work:
         labels: What labels mean, on a server that has them.
         kept: Why messages stayed on the server although a deletion was asked for.
         held: Why nothing more may be deleted in a mailbox, by its name.
+        how: How the run deletes; None if it does not.
+        archived_before: Only what was archived at or before this instant is deleted; None for any.
     """
 
     run: Run
@@ -82,6 +85,8 @@ class Work:
     labels: Labels | None = None
     kept: Counter[str] = field(default_factory=Counter)
     held: dict[str, str] = field(default_factory=dict)
+    how: How | None = None
+    archived_before: datetime | None = None
 
     def warn(self, message: str, mailbox: str = "", *, serious: bool = True) -> None:
         """Tell a human something that stops nothing; a serious one makes the run end with 3."""

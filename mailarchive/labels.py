@@ -57,11 +57,15 @@ class Labels:
         return [found[name] for name in sorted(found)]
 
     def selects(self, message: RemoteMessage) -> bool:
-        """Tell whether one of its mailboxes is chosen; one without any is chosen as if it lay in one of its own."""
+        """Tell whether one of its mailboxes is chosen; one without any is chosen as if it lay in one of its own.
+
+        A mailbox that only shows what a flag or the server's opinion is counts if the user has named it.
+        """
         places = self.places(message)
-        if not places:
-            return self._policy.chooses(replace(self.everything, special_use=frozenset()))
-        return any(map(self._policy.chooses, places))
+        if any(map(self._policy.chooses, places)):
+            return True
+        alone = all(place.special_use & _VIEWS for place in places)
+        return alone and self._policy.chooses(replace(self.everything, special_use=frozenset()))
 
     def excluded(self, message: RemoteMessage) -> str:
         """Name a mailbox that shows the message and that the selection leaves out; empty if there is none."""

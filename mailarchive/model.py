@@ -21,6 +21,25 @@ UIDL = NewType("UIDL", str)
 """A unique-id listing of RFC 1939 section 7: 1 to 70 characters from 0x21 to 0x7E."""
 
 
+POP_GENERATION = 1
+"""What stands for UIDVALIDITY on POP3: a maildrop has one generation, and a UIDL that returns is the same message."""
+
+
+def transient(text: str) -> UIDL:
+    """Make a name for a message that its server gives no lasting one; it cannot be taken for a UIDL."""
+    return UIDL(f" {text}")
+
+
+def is_lasting(uid: UID | UIDL) -> bool:
+    """Tell whether a name means the same message in the next session."""
+    return isinstance(uid, int) or not uid.startswith(" ")
+
+
+def named(uid: UID | UIDL) -> dict[str, UID | UIDL]:
+    """Give a name as the field of a manifest: `uid`, or `uidl` (`archive-format.md` section 6)."""
+    return {"uid": uid} if isinstance(uid, int) else {"uidl": uid}
+
+
 def in_order(uids: Iterable[UID | UIDL]) -> list[UID | UIDL]:
     """Sort UIDs by number, and UIDLs by their text."""
     return sorted(uids, key=lambda uid: (uid if isinstance(uid, int) else 0, str(uid)))
@@ -227,6 +246,8 @@ class Known(NamedTuple):
         unsure: Whether other octets came than were announced, and no second fetch has confirmed them yet.
         hold: Why it may never be deleted; empty if nothing speaks against it.
         put_back: Whether its octets were put back on the server once.
+        octets: How many there are; a server may have estimated only, and knows them since they were fetched.
+        archived_at: When a run archived it first under this UID.
     """
 
     location: Location
@@ -235,10 +256,12 @@ class Known(NamedTuple):
     unsure: bool = False
     hold: str = ""
     put_back: bool = False
+    octets: int | None = None
+    archived_at: datetime | None = None
 
     def is_same(self, message: RemoteMessage) -> bool:
         """Tell whether a listed message can be the archived one."""
-        return self.size == message.size and self.internal_date == message.internal_date
+        return message.size in (self.size, self.octets) and self.internal_date == message.internal_date
 
 
 @dataclass(frozen=True, slots=True)

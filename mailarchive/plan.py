@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from mailarchive.events import Planned, PlannedMailbox, Tally
+from mailarchive.model import is_lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -62,6 +63,23 @@ class MailboxPlan(Listed):
         """The messages that a deletion would be tried on."""
         return [message for message in (*self.fetch, *self.already) if not self.keeps(message)]
 
+    def pieces(self, most: int | None) -> Iterator[MailboxPlan]:
+        """Cut the plan so that each part holds at most so many messages, those that are archived first; None: whole."""
+        if most is None:
+            yield self
+            return
+        for first in range(0, len(self.already), most):
+            already = self.already[first : first + most]
+            unsure = tuple(message for message in self.unsure if message in already)
+            yield replace(self, fetch=(), already=already, unsure=unsure)
+        # What has no lasting name must be fetched and deleted in one session.
+        passing = tuple(message for message in self.fetch if not is_lasting(message.uid))
+        lasting = tuple(message for message in self.fetch if is_lasting(message.uid))
+        if passing:
+            yield replace(self, fetch=passing, already=(), unsure=())
+        for first in range(0, len(lasting), most):
+            yield replace(self, fetch=lasting[first : first + most], already=(), unsure=())
+
     @property
     def tally(self) -> Tally:
         """The row of the result table before anything is fetched."""
@@ -99,13 +117,20 @@ class Plan:
             )
         )
 
-    def deletion(self, method: str, *, held: str = "", quota: Quota | None = None) -> Planned:
-        """Describe the plan of a run that deletes."""
+    def deletion(self, method: str, *, held: str = "", quota: Quota | None = None, doubted: bool = False) -> Planned:
+        """Describe the plan of a run that deletes.
+
+        Args:
+            method: How, in the user's word.
+            held: Why nothing may be deleted; empty if nothing speaks against it.
+            quota: What the server says now.
+            doubted: Whether a person may overrule what holds it, so that the numbers still count.
+        """
         plain = self.event()
         boxes = []
         kept: Counter[str] = Counter()
         for shown, part in zip(plain.mailboxes, self.mailboxes, strict=True):
-            leaving = part.leaving
+            leaving = part.leaving if not held or doubted else []
             size = sum(message.size or 0 for message in leaving)
             boxes.append(replace(shown, delete=len(leaving), delete_size=size, keep=shown.selected - len(leaving)))
             kept.update(part.held or part.stays[m.uid] for m in (*part.fetch, *part.already) if part.keeps(m))

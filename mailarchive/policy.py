@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
     from mailarchive.model import Envelope, Mailbox, RemoteMessage
 
-SKIPPED_USES = frozenset({"\\Junk", "\\Trash", "\\Drafts", "\\All"})
-"""Mailboxes with these attributes (RFC 6154) are left out unless a pattern names them exactly."""
+SKIPPED_USES = frozenset({"\\Junk", "\\Trash", "\\Drafts", "\\All", "\\Flagged", "\\Important"})
+"""Mailboxes with these attributes (RFC 6154) are left out unless a pattern names them exactly.
+
+The last two are views: what they show lies in other mailboxes.
+"""
 
 
 class DateKind(StrEnum):
@@ -41,6 +44,7 @@ class Keep(StrEnum):
     NOT_SELECTED = "no longer selected"
     OTHER_LABEL = "also in a mailbox that is not selected"
     PUT_BACK = "put back"
+    MARKED = "marked already"
     ENOUGH = "enough was freed"
 
 
@@ -88,6 +92,7 @@ class Policy:
         keep_under: Choose the oldest until the quota use would fall under so many percent.
         keep_flagged: Flagged messages stay. `keep_unread`: unseen ones stay. `keep_put_back`: those stay that were put
             back after a deletion.
+        flagless: Whether the protocol has no flags at all, so that no rule about them has anything to act on (POP3).
         relative: Whether the cut-off counts from now, so that a wrong clock chooses wrong messages.
     """
 
@@ -109,7 +114,18 @@ class Policy:
     keep_flagged: bool = True
     keep_unread: bool = False
     keep_put_back: bool = True
+    flagless: bool = False
     relative: bool = False
+
+    @property
+    def needs_dates(self) -> bool:
+        """Whether a message can be judged only with the date at which it was received."""
+        return self.date is DateKind.RECEIVED and bool(self.before or self.after)
+
+    @property
+    def asks_for_flags(self) -> bool:
+        """Whether the selection itself is by flag."""
+        return self.seen is not None or self.flagged is not None
 
     @property
     def needs_headers(self) -> bool:
@@ -190,7 +206,7 @@ class Policy:
 
     def _keeps_by_flags(self, flags: frozenset[str] | None) -> Keep | None:
         if flags is None:
-            return Keep.NO_FLAGS
+            return None if self.flagless else Keep.NO_FLAGS
         if self.keep_flagged and FLAGGED in flags:
             return Keep.FLAGGED
         if self.keep_unread and SEEN not in flags:

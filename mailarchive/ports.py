@@ -7,7 +7,7 @@ Every adapter passes the contract suite of its port in `tests/contract/`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
@@ -90,6 +90,10 @@ class OpenMailbox(Protocol):
         """Look at messages afresh (`safety.md` D2); one that is gone does not come, and one that comes twice may."""
         ...
 
+    def present(self, uids: Sequence[UID | UIDL]) -> Collection[UID | UIDL]:
+        """Say which of these are there, asked in another way than the probe; silence is no absence."""
+        ...
+
     def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[Incoming | NotFetched]:
         """Give the bodies, in any order, never marking anything as read; each message asked for comes exactly once."""
         ...
@@ -117,6 +121,10 @@ class ExpungeResult:
 
 class WritableMailbox(OpenMailbox, Protocol):
     """One mailbox, open for deleting."""
+
+    def matching(self, uids: Sequence[UID | UIDL], imap_search: str) -> Collection[UID | UIDL]:
+        """Say which of these the user's own SEARCH keys find now."""
+        ...
 
     def marked(self) -> frozenset[UID | UIDL]:
         r"""Give every message of the mailbox that carries `\Deleted`, whoever put it there."""
@@ -195,6 +203,10 @@ class CanAppend(Protocol):
         """Make a mailbox. Raises MailboxError if the server refuses."""
         ...
 
+    def unmark(self, mailbox: Mailbox, uids: Sequence[UID | UIDL]) -> None:
+        r"""Take `\Deleted` off messages that we marked once."""
+        ...
+
     def append(self, mailbox: Mailbox, message: Appending) -> UID | None:
         """Put a message into a mailbox; gives its UID where the server tells it (APPENDUID, RFC 4315).
 
@@ -211,6 +223,16 @@ class HasAlerts(Protocol):
     @property
     def alerts(self) -> Sequence[str]:
         """What it has said so far, foreign text (RFC 9051 section 7.1, ALERT)."""
+        ...
+
+
+@runtime_checkable
+class HasAdvice(Protocol):
+    """A source of which a human should know something."""
+
+    @property
+    def advice(self) -> Sequence[str]:
+        """Sentences of ours."""
         ...
 
 
@@ -291,6 +313,18 @@ class Archive(Protocol):
         """Begin the manifest of a run."""
         ...
 
+    def secure(self) -> None:
+        """Make everything that is there durable, whoever wrote it, so that reading it back reads the device.
+
+        Raises:
+            DiskError: The system could not; nothing may then be deleted.
+        """
+        ...
+
+    def runs(self) -> list[str]:
+        """Give the ids of all runs that have left a manifest, in order."""
+        ...
+
     def told(self, run: str) -> Iterator[Mapping[str, object]]:
         """Give the lines of the manifest of a run that was; a torn last line is left out.
 
@@ -313,6 +347,8 @@ class OpenBatch:
         run: That intended it.
         items: The placement of each message that is still open, and whether it was marked before we came.
         lifted: UIDs of strangers whose marks were taken off for `exclusive` and are not given back yet.
+        fingerprints: What those were (`expunge.fingerprint`), so that no other message gets the mark.
+        opened_at: When it was intended.
     """
 
     number: int
@@ -322,6 +358,8 @@ class OpenBatch:
     method: Method
     items: tuple[tuple[Placement, bool], ...]
     lifted: frozenset[UID | UIDL] = frozenset()
+    fingerprints: Mapping[UID | UIDL, str] = field(default_factory=dict)
+    opened_at: datetime | None = None
 
 
 class Catalogue(Protocol):
@@ -351,6 +389,14 @@ class Catalogue(Protocol):
         """Commit placements whose bytes are durable, in one transaction."""
         ...
 
+    def dates(self, mailbox: str) -> Mapping[UID | UIDL, tuple[int | None, datetime | None]]:
+        """Give what was asked for apart about messages of a mailbox: announced size, and date (POP3)."""
+        ...
+
+    def remember_dates(self, mailbox: str, dates: Mapping[UID | UIDL, tuple[int | None, datetime | None]]) -> None:
+        """Commit dates that were asked for apart, in the place of all that were known of the mailbox."""
+        ...
+
     def saw(self, run: str, statuses: Mapping[str, MailboxStatus]) -> None:
         """Remember the mailboxes of the server as this run saw them."""
         ...
@@ -361,6 +407,14 @@ class Catalogue(Protocol):
 
     def confirm(self, mailbox: str, uidvalidity: int | None, found: Mapping[UID | UIDL, str]) -> None:
         """Commit what a second fetch showed: for each UID why it must be held; empty if the octets were the same."""
+        ...
+
+    def forget(self, mailbox: str, uidvalidity: int | None, uids: Collection[UID | UIDL]) -> None:
+        """Commit that copies are not what they were, so that the next run fetches the messages again."""
+        ...
+
+    def known_runs(self) -> Collection[str]:
+        """Give the ids of all runs that are known here."""
         ...
 
     def intend(self, run: str, order: ExpungeOrder) -> int:

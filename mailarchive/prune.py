@@ -61,7 +61,8 @@ def prune(
         work.rows[name] = part.tally
         del work.waiting[name]
         if remover is not None:
-            remover.mailbox(part)
+            for piece in part.pieces(source.capabilities.chunk):
+                remover.mailbox(piece)
         report(MailboxFinished(name, work.rows[name]))
 
     return Course(source, work, deletion, dry_run=dry_run).run(step, clock, fetching=False)

@@ -8,13 +8,14 @@ lifted are given back before anything else. A run that may not delete only looks
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from mailarchive import headers
 from mailarchive.errors import ExitCode, MailboxError
 from mailarchive.events import Settled
-from mailarchive.expunge import same_message
-from mailarchive.model import DELETED, TRASH, ItemState, Method, in_order
+from mailarchive.expunge import fingerprint, same_message, trash_of
+from mailarchive.model import DELETED, ItemState, Method, in_order, named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from mailarchive.job import Work
     from mailarchive.model import UID, UIDL, Mailbox
     from mailarchive.ports import Manifest, OpenBatch, OpenMailbox, Source, WritableMailbox
+
+
+PATIENCE: Final = timedelta(days=30)
+"""How long a mailbox that the server does not list may come back."""
 
 
 def settle(
@@ -38,8 +43,7 @@ def settle(
     for batch in batches:
         mailbox = named.get(batch.mailbox)
         if mailbox is None or not mailbox.selectable:
-            states = _all(batch, ItemState.ABANDONED)
-            _close(work, manifest, batch, states, reason="the mailbox is gone", given_back=batch.lifted)
+            _missing(work, manifest, batch)
             continue
         try:
             if may_delete:
@@ -50,6 +54,17 @@ def settle(
                     _looking(box, work, manifest, batch)
         except MailboxError as error:
             work.warn(f"what run {batch.run} left open could not be settled: {error.message}", batch.mailbox)
+
+
+def _missing(work: Work, manifest: Manifest, batch: OpenBatch) -> None:
+    """Wait for a mailbox that the server does not list; after a while it is taken to be gone for good."""
+    age = work.run.started - batch.opened_at if batch.opened_at is not None else None
+    if age is not None and age > PATIENCE:
+        states = _all(batch, ItemState.ABANDONED)
+        _close(work, manifest, batch, states, reason="the mailbox is gone", given_back=batch.lifted)
+        return
+    what = "the server does not list this mailbox now; the next run looks again"
+    work.warn(f"what run {batch.run} left open there could not be settled: {what}", batch.mailbox)
 
 
 def _all(batch: OpenBatch, state: ItemState) -> dict[UID | UIDL, ItemState]:
@@ -65,20 +80,41 @@ def _writing(
         _close(work, manifest, batch, _all(batch, ItemState.ABANDONED), reason=reason, given_back=batch.lifted)
         return
     if batch.lifted:
-        # Those that are gone meanwhile cannot be marked, and a server passes over them.
-        box.mark(in_order(batch.lifted), deleted=True)
-        work.catalogue.settle(batch.number, {}, batch.lifted)
+        _give_back(box, work, batch)
         batch = replace(batch, lifted=frozenset())
     states, marked = _states(box, batch)
     ours = [uid for uid in marked if states[uid] is ItemState.ROLLED_BACK]
     if ours:
         box.mark(in_order(ours), deleted=False)
-    trash = next((mailbox for mailbox in mailboxes if TRASH in mailbox.special_use and mailbox.selectable), None)
+    trash = trash_of(mailboxes)
     if batch.method is Method.GMAIL and trash is not None:
         ids = {row.object_id: row.uid for row, _ in batch.items if states[row.uid] is ItemState.GONE}
         for object_id in box.in_trash(ids.keys() - {""}, trash):
             states[ids[object_id]] = ItemState.IN_TRASH
+        stuck = sum(state is ItemState.IN_TRASH for state in states.values())
+        if stuck:
+            what = "of an interrupted deletion are in the trash, and free no quota until it is emptied"
+            work.warn(f"{stuck} messages {what}", batch.mailbox)
     _close(work, manifest, batch, states)
+
+
+def _give_back(box: WritableMailbox, work: Work, batch: OpenBatch) -> None:
+    """Put the marks of strangers on again, each on the message that had it and on no other."""
+    same = []
+    for sighting in box.probe(in_order(batch.lifted)):
+        message = sighting.message
+        if message.uid in batch.lifted:
+            found = fingerprint(message, headers.envelope(sighting.head).ident)
+            if batch.fingerprints.get(message.uid) == found:
+                same.append(message.uid)
+            else:
+                what = "now shows another message, which is not marked"
+                work.warn(
+                    f"UID {message.uid}, whose mark of another program was to be given back, {what}", batch.mailbox
+                )
+    if same:
+        box.mark(in_order(same), deleted=True)
+    work.catalogue.settle(batch.number, {}, batch.lifted)
 
 
 def _looking(box: OpenMailbox, work: Work, manifest: Manifest, batch: OpenBatch) -> None:
@@ -91,6 +127,9 @@ def _looking(box: OpenMailbox, work: Work, manifest: Manifest, batch: OpenBatch)
     for uid in marked:
         if states[uid] is ItemState.ROLLED_BACK:
             states[uid] = ItemState.INTENT
+    if batch.method is Method.GMAIL:
+        # Whether it is in the trash still is for a run that may look there and go on.
+        states = {uid: ItemState.INTENT if state is ItemState.GONE else state for uid, state in states.items()}
     _close(work, manifest, batch, states)
 
 
@@ -112,6 +151,10 @@ def _states(box: OpenMailbox, batch: OpenBatch) -> tuple[dict[UID | UIDL, ItemSt
         states[message.uid] = ItemState.ROLLED_BACK
         if DELETED in (message.flags or ()) and not was_deleted:
             marked.add(message.uid)
+    absent = [uid for uid, state in states.items() if state.deleted]
+    # Silence is no absence: what did not show itself is asked for in another way, and if it is there, it stays open.
+    for uid in box.present(absent) if absent else ():
+        states[uid] = ItemState.INTENT
     if batch.method is Method.MARK:
         # The mark was all that this method is for, and it may have been somebody's answer to it that removed it.
         states = {
@@ -139,7 +182,7 @@ def _close(
                 of=batch.run,
                 mailbox=batch.mailbox,
                 uidvalidity=batch.uidvalidity,
-                uid=row.uid,
+                **named(row.uid),
                 digest=row.digest,
                 method=batch.method.value,
             )

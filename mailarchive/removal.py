@@ -7,25 +7,25 @@ and what came of it is recorded after a look. Every candidate ends as deleted or
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mailarchive import expunge, guards, headers
-from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailboxError, MissingError
+from mailarchive import guards
+from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailboxError
 from mailarchive.events import Deleting, Expunged, Kept
-from mailarchive.expunge import Evidence, Guards, How, Refusal, Refused
-from mailarchive.model import ALL, ItemState, Method, in_order
+from mailarchive.examining import Examiner
+from mailarchive.expunge import Guards, How, Refusal
+from mailarchive.model import ALL, ItemState, Method, in_order, named
 from mailarchive.policy import Keep
 from mailarchive.ports import HasQuota
-from mailarchive.verify import read_back
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from mailarchive.expunge import ExpungeOrder
     from mailarchive.job import Work
-    from mailarchive.model import UID, UIDL, Digest, Placement, Quota, Sighting
+    from mailarchive.model import UID, UIDL, Quota
     from mailarchive.plan import MailboxPlan
     from mailarchive.ports import ExpungeResult, Manifest, Source, WritableMailbox
 
@@ -44,6 +44,7 @@ class Remover:
         archived_before: Only what was archived at or before this instant is deleted; None for any.
         quota: What the server said before the run.
         deleted: How many messages have left their place.
+        secured: Whether the archive was made durable in this run.
     """
 
     source: Source
@@ -54,6 +55,7 @@ class Remover:
     archived_before: datetime | None = None
     quota: Quota | None = None
     deleted: int = 0
+    secured: bool = False
 
     def mailbox(self, part: MailboxPlan, archived: Sequence[UID | UIDL] = ()) -> None:
         """Remove what may be removed of one mailbox: what the plan found archived, and what this run has archived."""
@@ -72,6 +74,7 @@ class Remover:
             ward.keep(ward.left, Refusal.GUARD, held)
         try:
             if ward.left:
+                self._secure()
                 with self.source.select(part.mailbox) as box:
                     ward.empty(box)
         except MailboxError as error:
@@ -80,6 +83,18 @@ class Remover:
         except (AccountError, ArchiveError):
             ward.keep(ward.left, Refusal.NOT_REACHED)
             raise
+
+    def _secure(self) -> None:
+        """Make the archive durable once, whoever wrote it: a copy that is only in memory proves nothing."""
+        if not self.secured:
+            self.work.archive.secure()
+            self.secured = True
+
+    def leave(self, part: MailboxPlan, archived: Sequence[UID | UIDL]) -> None:
+        """Keep all of a mailbox whose archiving was cut short."""
+        ward = _Ward(self, part, {message.uid for message in part.already} | set(archived))
+        ward.keep_planned()
+        ward.keep(ward.left, Refusal.NOT_REACHED)
 
     def enough(self) -> bool:
         """Tell whether the server's own figures say that the target of the selection is reached."""
@@ -122,8 +137,8 @@ class _Ward:
                 self.keep(self.left, Refusal.NOT_REACHED)
             elif self.remover.enough():
                 self.keep(self.left, Keep.ENOUGH)
-            elif self.remover.held:
-                self.keep(self.left, Refusal.GUARD, self.remover.held)
+            elif held := self.remover.held or self.work.held.get(self.name, ""):
+                self.keep(self.left, Refusal.GUARD, held)
             else:
                 self._step(box, waiting[first : first + BATCH])
 
@@ -143,7 +158,10 @@ class _Ward:
 
     def _step(self, box: WritableMailbox, uids: Sequence[UID | UIDL]) -> None:
         """Prove, order and remove some of them (D2 to D8)."""
-        order, refused = self._decide(box, uids)
+        limits = Guards(archived_before=self.remover.archived_before)
+        examiner = Examiner(self.work, self.part, box, self._how(), limits)
+        order, refused = examiner.decide(uids)
+        self.remover.held = self.remover.held or examiner.trouble
         for each in refused:
             self.keep([each.uid], each.reason, each.detail)
         if order is None:
@@ -151,6 +169,9 @@ class _Ward:
         number = self._intend(box, order)
         try:
             result = box.expunge(order)
+            # Silence is no absence: what is said to be gone is asked for in another way.
+            deleted = [uid for uid, state in result.states.items() if state.deleted]
+            doubted = set(box.present(deleted)) if deleted else set()
         except MailboxError as error:
             # What was marked stays open in the journal, and the next run looks.
             self.keep(order.uids, Refusal.UNKNOWN, error.message)
@@ -158,74 +179,22 @@ class _Ward:
         except AccountError:
             self.keep(order.uids, Refusal.UNKNOWN)
             raise
-        self._record(number, order, result)
-
-    def _decide(
-        self, box: WritableMailbox, uids: Sequence[UID | UIDL]
-    ) -> tuple[ExpungeOrder | None, Sequence[Refused]]:
-        """Look at the server, then at the disk, and let `expunge.approve` decide (D2, D3)."""
-        part, work = self.part, self.work
-        rows = work.catalogue.rows(self.name, part.status.uidvalidity, uids)
-        seen, twice = _look(box, uids)
-        marked = box.marked()
-        limits = Guards(archived_before=self.remover.archived_before)
-        how = self._how()
-
-        def approve(proofs: Mapping[UID | UIDL, Digest], some: Collection[UID | UIDL]) -> _Verdict:
-            evidence = [
-                self._evidence(uid, rows.get(uid), seen.get(uid), proofs.get(uid)) for uid in uids if uid in some
-            ]
-            evidence += [each for each in evidence if each.uid in twice]
-            return expunge.approve(part.mailbox, box.status, evidence, work.policy, limits, how=how, marked=marked)
-
-        # Only what nothing else speaks against is read back.
-        _, refused = approve({}, uids)
-        unproved = {each.uid for each in refused if each.reason is Refusal.NOT_READ_BACK}
-        decided = list({each.uid: each for each in refused if each.uid not in unproved}.values())
-        if not unproved:
-            return None, decided
-        proofs = self._read_back({uid: rows[uid] for uid in in_order(unproved)})
-        order, refused = approve(proofs, unproved)
-        decided += refused
-        if any(each.reason is Refusal.DAMAGED for each in refused):
-            # An archive with damage is no ground to delete anything on.
-            work.codes.add(ExitCode.ARCHIVE)
-            self.remover.held = "an archived copy does not match; `mailarchive verify` lists the damage"
-            work.warn(self.remover.held, self.name)
-            if order is not None:
-                decided += [Refused(uid, Refusal.GUARD, self.remover.held) for uid in order.uids]
-            return None, decided
-        return order, decided
+        self._record(number, order, _doubting(result, doubted))
 
     def _how(self) -> How:
-        """Give the method for this mailbox: beside the one with everything, Gmail deletes like any other server."""
+        """Give the method for this mailbox.
+
+        Beside the one with everything, Gmail deletes like any other server; and what is in the trash cannot be moved
+        there.
+        """
         how = self.remover.how
         if how.method is Method.GMAIL and ALL not in self.part.mailbox.special_use:
             return How(Method.EXPUNGE)
+        if how.method is Method.TRASH and how.trash == self.part.mailbox:
+            if not self.remover.source.capabilities.uidplus:
+                raise MailboxError("this is the trash itself, and this server cannot remove exactly what we name")
+            return How(Method.EXPUNGE)
         return how
-
-    def _evidence(
-        self, uid: UID | UIDL, row: Placement | None, sighting: Sighting | None, proof: Digest | None
-    ) -> Evidence:
-        labels = self.work.labels
-        if sighting is None:
-            return Evidence(uid, row, proof, None, None)
-        excluded = labels.excluded(sighting.message) if labels is not None else ""
-        return Evidence(uid, row, proof, sighting.message, headers.envelope(sighting.head), excluded)
-
-    def _read_back(self, rows: Mapping[UID | UIDL, Placement]) -> dict[UID | UIDL, Digest]:
-        """Read the archived copies from the device and hash them; what is not there, or cannot be read, has none."""
-        proofs: dict[UID | UIDL, Digest] = {}
-        for uid, row in rows.items():
-            try:
-                proofs[uid] = read_back(self.work.archive, row.location)[0]
-            except MissingError:
-                self.work.warn(f"the archived copy of UID {uid} is gone from the archive", self.name)
-            except ArchiveError as error:
-                self.work.codes.add(error.exit_code)
-                self.remover.held = f"an archived copy cannot be read: {error.message}"
-                self.work.warn(self.remover.held, self.name)
-        return {} if self.remover.held else proofs
 
     def _intend(self, box: WritableMailbox, order: ExpungeOrder) -> int:
         """Make durable what is about to be done: the manifest, then the catalogue (D4)."""
@@ -236,7 +205,7 @@ class _Ward:
                 mailbox=self.name,
                 uidvalidity=order.uidvalidity,
                 uidnext=box.status.uidnext,
-                uid=item.uid,
+                **named(item.uid),
                 digest=item.digest,
                 size=item.size,
                 announced=item.fresh.size,
@@ -253,30 +222,41 @@ class _Ward:
         """Record what came of it, and tell it (D8)."""
         work, remover = self.work, self.remover
         for item in order.items:
-            if result.states[item.uid].deleted:
+            state = result.states[item.uid]
+            if state is not ItemState.INTENT:
                 remover.manifest.write(
-                    type="expunged",
+                    type="expunged" if state.deleted else "kept",
                     mailbox=self.name,
                     uidvalidity=order.uidvalidity,
-                    uid=item.uid,
+                    **named(item.uid),
                     digest=item.digest,
                     flags=item.fresh.flags,
                     method=order.how.method.value,
+                    state=None if state.deleted else state.value,
                 )
-        remover.manifest.sync()
-        work.catalogue.settle(number, result.states, order.strangers - result.lifted)
+        try:
+            remover.manifest.sync()
+            work.catalogue.settle(number, result.states, order.strangers - result.lifted)
+        finally:
+            # Even if the disk does not take it: what is gone is gone, and is told so.
+            self._tell(order, result)
+        self._draw_conclusions(order, result)
+
+    def _tell(self, order: ExpungeOrder, result: ExpungeResult) -> None:
+        """Count and tell what became of each message."""
         for item in order.items:
             state = result.states[item.uid]
             if state.deleted:
                 self.left.discard(item.uid)
-                remover.deleted += 1
-                work.count(self.name, deleted=1)
-                work.report(Expunged(self.name, item.uid, item.digest, item.size, state))
+                self.remover.deleted += 1
+                self.work.count(self.name, deleted=1)
+                self.work.report(Expunged(self.name, item.uid, item.digest, item.size, state))
             elif state is ItemState.MARKED:
                 self.keep([item.uid], Refusal.MARKED)
+            elif state is ItemState.INTENT:
+                self.keep([item.uid], Refusal.UNKNOWN)
             else:
                 self.keep([item.uid], Refusal.IGNORED, result.reason)
-        self._draw_conclusions(order, result)
 
     def _draw_conclusions(self, order: ExpungeOrder, result: ExpungeResult) -> None:
         """Stop where the server has shown that it is not to be trusted with a deletion."""
@@ -297,16 +277,9 @@ class _Ward:
             raise MailboxError(result.reason)
 
 
-_Verdict = tuple["ExpungeOrder | None", tuple[Refused, ...]]
-
-
-def _look(box: WritableMailbox, uids: Sequence[UID | UIDL]) -> tuple[dict[UID | UIDL, Sighting], set[UID | UIDL]]:
-    """Probe messages; gives what was seen, and which were seen twice in two ways."""
-    seen: dict[UID | UIDL, Sighting] = {}
-    twice: set[UID | UIDL] = set()
-    wanted = set(uids)
-    for sighting in box.probe(uids):
-        uid = sighting.message.uid
-        if uid in wanted and seen.setdefault(uid, sighting) != sighting:
-            twice.add(uid)
-    return seen, twice
+def _doubting(result: ExpungeResult, doubted: Collection[UID | UIDL]) -> ExpungeResult:
+    """Leave open what one answer of the server calls gone and another shows."""
+    if not doubted:
+        return result
+    states = {uid: ItemState.INTENT if uid in doubted else state for uid, state in result.states.items()}
+    return replace(result, states=states)

@@ -7,8 +7,9 @@ back is remembered before it is sent, so that no later run deletes it again unas
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+import contextlib
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailarchive import headers, reconcile
@@ -20,47 +21,27 @@ from mailarchive.errors import (
     MailarchiveError,
     MailboxError,
     MessageError,
-    MissingError,
     UsageError,
     worst,
 )
 from mailarchive.events import NotPutBack, PutBack, RestoreFinished, Restoring, Return
 from mailarchive.job import Work
-from mailarchive.model import UID, Criteria, Digest, Location, in_order
+from mailarchive.lost import lost as read_lost
+from mailarchive.model import DELETED, Criteria, in_order
 from mailarchive.policy import Policy
 from mailarchive.ports import Appending, CanAppend, HasQuota
 from mailarchive.verify import read_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from mailarchive.events import Report
-    from mailarchive.model import UIDL, Mailbox, Quota, RemoteMessage, Run
+    from mailarchive.lost import Lost
+    from mailarchive.model import UID, UIDL, Location, Mailbox, Quota, RemoteMessage, Run
     from mailarchive.ports import Archive, Catalogue, Manifest, OpenMailbox, Source, Stop
 
 HEAD = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A message that a run intended to delete, as its manifest says.
-
-    Attributes:
-        uidnext: The UID that the next message of the mailbox was to get then; what was put back since has no lower one.
-        announced: The size that the server announced then.
-    """
-
-    mailbox: str
-    uidvalidity: int
-    uid: UID
-    digest: Digest
-    size: int
-    location: Location
-    internal_date: datetime | None
-    flags: frozenset[str]
-    labels: frozenset[str]
-    uidnext: int
-    announced: int | None
 
 
 def undo(
@@ -100,7 +81,8 @@ def undo(
     trouble: MailarchiveError | None = None
     report_start(work, dry_run=dry_run)
     try:
-        lost = list(_lost(archive.told(of)))
+        lost = read_lost(archive.told(of))
+        rows = {name: Return(wanted=count, left=count) for name, count in Counter(e.mailbox for e in lost).items()}
         if not dry_run:
             manifest = begin(work)
             manifest.write(type="undo", of=of)
@@ -108,10 +90,9 @@ def undo(
         if manifest is not None and (batches := catalogue.open_batches()):
             reconcile.settle(source, work, batches, mailboxes, manifest, may_delete=False)
         named = {mailbox.name: mailbox for mailbox in mailboxes}
-        for name in dict.fromkeys(each.mailbox for each in lost):
-            some = [each for each in lost if each.mailbox == name]
-            rows[name] = Return(wanted=len(some))
+        for name in rows:
             if stop() is None:
+                some = [each for each in lost if each.mailbox == name]
                 _Returner(source, work, manifest, rows, name).mailbox(named.get(name), some)
     except UsageError:
         raise
@@ -127,141 +108,137 @@ def undo(
     return finished
 
 
-def _lost(lines: Iterable[Mapping[str, object]]) -> Iterator[Lost]:
-    """Read the messages that a run intended to delete; whether it did is for the server to show."""
-    for line in lines:
-        if line.get("type") != "expunging":
-            continue
-        try:
-            date = line.get("internal_date")
-            yield Lost(
-                mailbox=_text(line["mailbox"]),
-                uidvalidity=_number(line["uidvalidity"]),
-                uid=UID(_number(line["uid"])),
-                digest=Digest(_text(line["digest"])),
-                size=_number(line["size"]),
-                location=Location(_text(line["location"])),
-                internal_date=datetime.fromisoformat(_text(date)) if date is not None else None,
-                flags=_texts(line.get("flags")),
-                labels=_texts(line.get("labels")),
-                uidnext=_number(line.get("uidnext") or 1),
-                announced=_number(line["announced"]) if line.get("announced") is not None else None,
-            )
-        except (KeyError, TypeError, ValueError):
-            raise ArchiveError("the manifest of that run cannot be read", hint="its format is not known here") from None
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _number(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _texts(value: object) -> frozenset[str]:
-    return frozenset(_text(each) for each in value) if isinstance(value, list) else frozenset()
-
-
 @dataclass(slots=True)
 class _Returner:
-    """Puts the messages of one mailbox back."""
+    """Puts the messages of one mailbox back; without a manifest, it only counts."""
 
     source: Source
     work: Work
     manifest: Manifest | None
     rows: dict[str, Return]
     name: str
-    failed: int = field(default=0)
+    elsewhere: dict[str, Location] | None = None
+    lengths: frozenset[int] = frozenset()
 
     def mailbox(self, mailbox: Mailbox | None, lost: Sequence[Lost]) -> None:
-        """Put back what is not there; without a manifest, only count."""
+        """Put back what is not there."""
         self.work.report(Restoring(self.name, len(lost), sum(each.size for each in lost)))
-        missing = list(lost)
+        waiting = deque(lost)
         try:
             if mailbox is not None:
-                there = self._there(mailbox, lost)
-                for each in there:
-                    self._count(each, there=1)
-                missing = [each for each in lost if id(each) not in {id(one) for one in there}]
-            if self.manifest is None:
-                for each in missing:
-                    self._count(each, put_back=1, size=each.size)
-                return
-            self._put_back(mailbox, missing)
+                there, marked = self._there(mailbox, lost)
+                for index in sorted(there):
+                    self._count(lost[index], there=1)
+                waiting = deque(each for index, each in enumerate(lost) if index not in there | marked.keys())
+                self._take_marks_off(mailbox, [(lost[index], uid) for index, uid in marked.items()])
+            self._put_back(mailbox, waiting)
         except MailboxError as error:
             self.work.warn(error.message, self.name)
-            row = self.rows[self.name]
-            for each in missing[row.put_back + self.failed :]:
+            for each in waiting:
                 self._fail(each, error.message)
 
-    def _there(self, mailbox: Mailbox, lost: Sequence[Lost]) -> list[Lost]:
-        """Find those that are on the server: never deleted, or put back before."""
+    def _there(self, mailbox: Mailbox, lost: Sequence[Lost]) -> tuple[set[int], dict[int, UID]]:
+        """Find those that are on the server, by index; and those that are there with nothing but our mark on them.
+
+        Raises:
+            MailboxError: The server does not show for certain what it holds; a guess could double a message.
+        """
         with self.source.open(mailbox) as box:
+            doubts = len(box.doubts)
             listed = {message.uid: message for message in box.listing(Criteria())}
+            if box.doubts[doubts:]:
+                raise MailboxError(f"nothing is put back here: {box.doubts[-1]}")
             same = box.status.uidvalidity
-            still = [each for each in lost if same == each.uidvalidity and _is_still(each, listed.get(each.uid))]
-            gone = [each for each in lost if id(each) not in {id(one) for one in still}]
-            return [*still, *self._returned(box, gone, listed)]
+            there: set[int] = set()
+            marked: dict[int, UID] = {}
+            for index, each in enumerate(lost):
+                if each.uid is None or same != each.uidvalidity or not _is(each, listed.get(each.uid)):
+                    continue
+                flags = listed[each.uid].flags or frozenset()
+                if DELETED in flags - each.flags:
+                    marked[index] = each.uid
+                else:
+                    there.add(index)
+            taken = {each.uid for index, each in enumerate(lost) if index in there or index in marked}
+            gone = [index for index in range(len(lost)) if index not in there and index not in marked]
+            left = {uid: message for uid, message in listed.items() if uid not in taken}
+            return there | self._returned(box, lost, gone, left), marked
 
     def _returned(
-        self, box: OpenMailbox, gone: Sequence[Lost], listed: Mapping[UID | UIDL, RemoteMessage]
-    ) -> list[Lost]:
-        """Find those that an earlier try has put back: same date, same size, same Message-ID, Date and From."""
-        candidates: dict[int, list[UID | UIDL]] = {}
-        for index, each in enumerate(gone):
-            first = each.uidnext if box.status.uidvalidity == each.uidvalidity else 1
-            fitting = [uid for uid, message in listed.items() if int(uid) >= first and _fits(each, message)]
-            if fitting:
-                candidates[index] = fitting
+        self, box: OpenMailbox, lost: Sequence[Lost], gone: Sequence[int], listed: Mapping[UID | UIDL, RemoteMessage]
+    ) -> set[int]:
+        """Find those that an earlier try has put back, each at most once."""
+        shelf = Shelf(listed, box.status.uidvalidity)
+        candidates = {index: fitting for index in gone if (fitting := shelf.fitting(lost[index]))}
         if not candidates:
-            return []
+            return set()
         probed = {uid for fitting in candidates.values() for uid in fitting}
-        idents = {
-            sighting.message.uid: headers.envelope(sighting.head).ident for sighting in box.probe(in_order(probed))
-        }
+        idents = {each.message.uid: headers.envelope(each.head).ident for each in box.probe(in_order(probed))}
+        if probed - idents.keys():
+            raise MailboxError("nothing is put back here: the server lists messages and does not show them")
         taken: set[UID | UIDL] = set()
-        found = []
+        found: set[int] = set()
         for index, fitting in candidates.items():
-            ident = self._ident(gone[index])
-            match = next((uid for uid in fitting if uid not in taken and idents.get(uid) == ident), None)
-            if match is not None:
-                taken.add(match)
-                found.append(gone[index])
+            ident = self._ident(lost[index])
+            for uid in fitting:
+                # Without anything to compare by, only one of the same date and size is the same.
+                if uid not in taken and idents[uid] == ident and (ident or _is(lost[index], listed[uid])):
+                    taken.add(uid)
+                    found.add(index)
+                    break
         return found
 
-    def _put_back(self, mailbox: Mailbox | None, missing: Sequence[Lost]) -> None:
+    def _take_marks_off(self, mailbox: Mailbox, marked: Sequence[tuple[Lost, UID]]) -> None:
+        """Take back what a run did that only marked."""
+        assert isinstance(self.source, CanAppend)
+        if marked and self.manifest is not None:
+            self._remember([each for each, _ in marked])
+            self.source.unmark(mailbox, [uid for _, uid in marked])
+        for each, _ in marked:
+            self._count(each, put_back=1)
+
+    def _put_back(self, mailbox: Mailbox | None, waiting: deque[Lost]) -> None:
         """Send what is not there, one after the other."""
         assert isinstance(self.source, CanAppend)
-        assert self.manifest is not None
-        if not missing:
+        if self.manifest is None:
+            while waiting:
+                each = waiting.popleft()
+                self._count(each, put_back=1, size=each.size)
             return
-        # Before anything is sent: a run that deletes must never meet a message of which this is not known.
-        self.work.catalogue.remember_put_back(
-            self.work.run.id, [(each.digest, self._ident(each)) for each in missing if self._location(each)]
-        )
+        if not waiting:
+            return
+        self._remember(waiting)
         if mailbox is None:
             mailbox = self.source.create(self.name)
-        for each in missing:
-            if self.work.stop() is not None:
-                return
+        while waiting and self.work.stop() is None:
+            each = waiting[0]
             try:
                 uid = self.source.append(mailbox, self._appending(each))
             except MessageError as error:
+                waiting.popleft()
                 self._fail(each, error.message)
                 continue
             except AccountError:
                 self.manifest.sync()
                 raise
+            waiting.popleft()
             self.manifest.write(
                 type="restored", mailbox=self.name, digest=each.digest, size=each.size, uid=uid, was=each.uid
             )
             self._count(each, put_back=1, size=each.size)
         self.manifest.sync()
+
+    def _remember(self, messages: Iterable[Lost]) -> None:
+        """Make known what is about to be put back: no run that deletes may meet it and not know it.
+
+        In the manifest too, because a catalogue can be lost.
+        """
+        assert self.manifest is not None
+        known = [(each.digest, self._ident(each)) for each in messages if self._location(each)]
+        for digest, ident in known:
+            self.manifest.write(type="returning", mailbox=self.name, digest=digest, ident=ident)
+        self.manifest.sync()
+        self.work.catalogue.remember_put_back(self.work.run.id, known)
 
     def _appending(self, each: Lost) -> Appending:
         """Prove the copy, and make ready to send it. Raises MessageError if it is not what it was."""
@@ -287,11 +264,15 @@ class _Returner:
         )
 
     def _location(self, each: Lost) -> Location | None:
-        """Say where a copy is; one that a mail program has moved away may have a twin elsewhere."""
-        if self.work.archive.holds(each.location):
+        """Say where a copy is, which is still to be proved; a mail program may have moved it, or it has a twin."""
+        archive = self.work.archive
+        if archive.holds(each.location):
             return each.location
-        other = self.work.catalogue.location(each.digest)
-        return other if other is not None and self.work.archive.holds(other) else None
+        if self.elsewhere is None:
+            self.elsewhere = {archive.hint(place): place for _, place in archive.scan()}
+            self.lengths = frozenset(map(len, self.elsewhere)) - {len("sha256:")}
+        found = (self.elsewhere.get(each.digest[:length]) for length in self.lengths)
+        return next((place for place in found if place is not None), None)
 
     def _ident(self, each: Lost) -> str:
         """Compute what the probe would show for the archived copy."""
@@ -304,29 +285,56 @@ class _Returner:
                 head += bytes(piece[: HEAD - len(head)])
                 if len(head) >= HEAD:
                     break
-        except MissingError:
+        except ArchiveError:
+            # It is told where it is to be sent.
             return ""
         return headers.envelope(head).ident
 
     def _count(self, each: Lost, *, put_back: int = 0, there: int = 0, size: int = 0) -> None:
-        self.rows[self.name] += Return(put_back=put_back, there=there, size=size)
+        self.rows[self.name] += Return(put_back=put_back, there=there, size=size, left=-1)
         self.work.report(PutBack(self.name, each.digest, each.size, already=bool(there)))
 
     def _fail(self, each: Lost, reason: str) -> None:
-        self.failed += 1
-        self.rows[self.name] += Return(failed=1)
+        self.rows[self.name] += Return(failed=1, left=-1)
         self.work.codes.add(ExitCode.PARTIAL)
         self.work.report(NotPutBack(self.name, each.digest, reason))
 
 
-def _is_still(each: Lost, message: RemoteMessage | None) -> bool:
-    """Tell whether a message was not deleted at all."""
-    return message is not None and _fits(each, message)
+class Shelf:
+    """The messages that are in a mailbox now, found by their facts.
+
+    What has come since a deletion has a UID that is not lower than the one that was to be given next; there, one fact
+    is enough to be looked at, because a server may change the date or the size of what it is given.
+    """
+
+    def __init__(self, listed: Mapping[UID | UIDL, RemoteMessage], uidvalidity: int | None) -> None:
+        self._uidvalidity = uidvalidity
+        self._by_both: dict[tuple[int | None, datetime | None], list[UID | UIDL]] = defaultdict(list)
+        self._by_size: dict[int | None, list[UID | UIDL]] = defaultdict(list)
+        self._by_date: dict[datetime | None, list[UID | UIDL]] = defaultdict(list)
+        for uid, message in listed.items():
+            self._by_both[message.size, message.internal_date].append(uid)
+            self._by_size[message.size].append(uid)
+            self._by_date[message.internal_date].append(uid)
+
+    def fitting(self, each: Lost) -> list[UID | UIDL]:
+        """Give those that may be a message, those that fit best first."""
+        same = self._uidvalidity == each.uidvalidity and each.uid is not None
+        first = each.uidnext if same else 1
+        sizes = {each.size, each.announced if each.announced is not None else each.size}
+        found = [uid for size in sizes for uid in self._by_both.get((size, each.internal_date), ())]
+        if same or each.internal_date is None:
+            found += [uid for size in sizes for uid in self._by_size.get(size, ())]
+        if same:
+            found += self._by_date.get(each.internal_date, ())
+        return [uid for uid in dict.fromkeys(found) if int(uid) >= first]
 
 
-def _fits(each: Lost, message: RemoteMessage) -> bool:
-    """Tell whether a listed message can be this one, as far as its facts tell."""
-    return message.internal_date == each.internal_date and message.size in (each.size, each.announced)
+def _is(each: Lost, message: RemoteMessage | None) -> bool:
+    """Tell whether a listed message can be this one, as far as its facts tell; one without a date got one later."""
+    if message is None or message.size not in (each.size, each.announced):
+        return False
+    return each.internal_date is None or message.internal_date == each.internal_date
 
 
 def _finished(
@@ -346,10 +354,12 @@ def _finished(
         error = "interrupted; run it again for the rest"
     if trouble is not None:
         codes.add(trouble.exit_code)
-        error, hint = trouble.message, trouble.hint
+        error, hint = trouble.message, trouble.hint or "run it again for the rest"
     quota: Quota | None = None
     if trouble is None and isinstance(source, HasQuota):
-        quota = source.quota()
+        # A line that dies over this question costs nothing.
+        with contextlib.suppress(MailarchiveError):
+            quota = source.quota()
     return RestoreFinished(
         run=work.run.id,
         of=of,

@@ -46,6 +46,15 @@ CREATE TABLE placement (
 
 CREATE INDEX placement_content ON placement (content);
 
+-- Dates that had to be asked for apart, because the protocol does not list them (POP3), so that it is done once.
+CREATE TABLE dated (
+    mailbox       INTEGER NOT NULL REFERENCES mailbox (id),
+    uid           TEXT NOT NULL,
+    size          INTEGER,                -- as announced; another one is another message
+    internal_date TEXT,                   -- NULL: the header has none that can be read
+    PRIMARY KEY (mailbox, uid)
+) WITHOUT ROWID;
+
 CREATE TABLE run (
     id       TEXT PRIMARY KEY,
     command  TEXT NOT NULL,
@@ -79,9 +88,10 @@ CREATE TABLE expunge_item (
 
 -- Marks of other programs that were taken off for a while; the method `exclusive` alone does that.
 CREATE TABLE foreign_mark (
-    batch INTEGER NOT NULL REFERENCES expunge_batch (id),
-    uid   NOT NULL,
-    state TEXT NOT NULL,                  -- lifted, restored
+    batch       INTEGER NOT NULL REFERENCES expunge_batch (id),
+    uid         NOT NULL,
+    state       TEXT NOT NULL,            -- lifted, restored
+    fingerprint TEXT NOT NULL,            -- what the message was, so that no other one gets the mark
     PRIMARY KEY (batch, uid)
 ) WITHOUT ROWID;
 

@@ -14,12 +14,13 @@ from mailarchive.errors import MailboxError, UsageError
 from mailarchive.events import Listing
 from mailarchive.expunge import Refusal
 from mailarchive.labels import Labels
-from mailarchive.model import INBOX, JUNK, TRASH
-from mailarchive.policy import DateKind, HeaderTests
+from mailarchive.model import DELETED, INBOX, JUNK, TRASH, Method, is_lasting
+from mailarchive.policy import DateKind, HeaderTests, Keep
 from mailarchive.ports import HasQuota
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from mailarchive.job import Work
     from mailarchive.model import UID, UIDL, Envelope, Known, Mailbox, MailboxStatus, Quota, RemoteMessage
@@ -62,6 +63,8 @@ def survey(
         UsageError: The selection names a mailbox that is not there, or asks for what this server cannot do.
         AccountError, ArchiveError: The line or the archive gave way.
     """
+    if work.policy.asks_for_flags and not source.capabilities.flags:
+        raise UsageError("POP3 has no flags, so no message can be chosen by one")
     if work.policy.imap_search and not source.capabilities.search:
         raise UsageError("this server cannot search, so --imap-search cannot be")
     before = work.catalogue.mailboxes()
@@ -79,7 +82,8 @@ def survey(
         work.report(Listing(mailbox.name, number, len(chosen)))
         try:
             with source.open(mailbox) as box:
-                listings.append(_list(box, mailbox, work, deleting=deleting, fetching=fetching))
+                messages = _listed(box, mailbox, work, dated=source.capabilities.internal_date)
+                listings.append(_list(box, mailbox, messages, work, deleting=deleting, fetching=fetching))
         except MailboxError as error:
             work.warn(error.message, mailbox.name)
     return plan.make(listings, work.policy, quota, deleting=deleting)
@@ -105,9 +109,17 @@ def _compare_names(work: Work, mailboxes: Sequence[Mailbox]) -> None:
         work.warn(f"no mailbox {pattern!r} on the server; {hint or 'it is left out'}")
 
 
-def _list(box: OpenMailbox, mailbox: Mailbox, work: Work, *, deleting: bool, fetching: bool) -> plan.Listed:
-    """List one mailbox, judge each message, and part what is archived from what is not."""
-    messages, envelopes = _chosen(box, mailbox, work)
+def _list(
+    box: OpenMailbox,
+    mailbox: Mailbox,
+    messages: Sequence[RemoteMessage],
+    work: Work,
+    *,
+    deleting: bool,
+    fetching: bool,
+) -> plan.Listed:
+    """Judge each message of a mailbox, and part what is archived from what is not."""
+    chosen, envelopes = _chosen(box, mailbox, messages, work, deleting=deleting)
     for sentence in box.doubts:
         work.warn(sentence, mailbox.name)
     held = box.doubts[0] if box.doubts else ""
@@ -116,21 +128,21 @@ def _list(box: OpenMailbox, mailbox: Mailbox, work: Work, *, deleting: bool, fet
     known = _known(mailbox, box.status, work)
     already, fetch, unsure, lost = [], [], [], 0
     stays: dict[UID | UIDL, str] = {}
-    for message in messages:
+    for message in chosen:
         row = known.get(message.uid)
         if row is not None and row.is_same(message) and work.archive.holds(row.location):
             already.append(message)
-            if row.unsure:
+            if row.unsure and not row.hold:
                 unsure.append(message)
         else:
             lost += row is not None and row.is_same(message)
             row = None
             fetch.append(message)
-        if deleting and (why := _stays(message, envelopes.get(message.uid), row, work)):
+        if deleting and (why := _stays(message, envelopes.get(message.uid), row, work, fetching=fetching)):
             stays[message.uid] = why
     if lost:
         what = "are no longer whole in the archive" + (" and are fetched again" if fetching else "")
-        work.warn(f"{lost} archived messages {what}", mailbox.name, serious=False)
+        work.warn(f"{lost} archived messages {what}", mailbox.name, serious=not fetching)
     if fetch and not fetching:
         what = "are not archived and stay; `mailarchive backup` fetches them"
         work.warn(f"{len(fetch)} of the chosen messages {what}", mailbox.name, serious=False)
@@ -138,10 +150,45 @@ def _list(box: OpenMailbox, mailbox: Mailbox, work: Work, *, deleting: bool, fet
     return plan.Listed(mailbox, box.status, tuple(fetch), tuple(already), stays, tuple(unsure), held)
 
 
-def _stays(message: RemoteMessage, envelope: Envelope | None, row: Known | None, work: Work) -> str:
+def _listed(box: OpenMailbox, mailbox: Mailbox, work: Work, *, dated: bool) -> Sequence[RemoteMessage]:
+    """List a mailbox; where the protocol says no dates, they are asked for once and remembered (POP3)."""
+    messages = list(box.listing(work.policy.criteria()))
+    if dated:
+        return messages
+    if lasting := sum(not is_lasting(message.uid) for message in messages):
+        what = "have no lasting name on this server (UIDL): they are fetched each time, and compared by content"
+        work.warn(f"{lasting} messages {what}", mailbox.name, serious=False)
+    rows = work.catalogue.placements(mailbox.name, box.status.uidvalidity)
+    asked = work.catalogue.dates(mailbox.name)
+    dates: dict[UID | UIDL, datetime | None] = {}
+    for message in messages:
+        row, before = rows.get(message.uid), asked.get(message.uid)
+        if row is not None and row.size == message.size:
+            dates[message.uid] = row.internal_date
+        elif before is not None and before[0] == message.size:
+            dates[message.uid] = before[1]
+    unknown = [message for message in messages if message.uid not in dates]
+    if unknown and work.policy.needs_dates:
+        dates.update((uid, headers.arrival(head)) for uid, head in box.headers(unknown))
+    remembered = {
+        m.uid: (m.size, dates[m.uid]) for m in messages if m.uid in dates and m.uid not in rows and is_lasting(m.uid)
+    }
+    if remembered != asked:
+        work.catalogue.remember_dates(mailbox.name, remembered)
+    return [message._replace(internal_date=dates.get(message.uid)) for message in messages]
+
+
+def _stays(message: RemoteMessage, envelope: Envelope | None, row: Known | None, work: Work, *, fetching: bool) -> str:
     """Say why a message will stay on the server, as far as is known now; empty if nothing speaks for it."""
     if row is not None and row.hold:
         return Refusal.HOLD.value
+    if row is not None and row.unsure and not fetching:
+        return Refusal.UNSURE.value
+    fresh = row is None or row.archived_at is None or row.archived_at > (work.archived_before or row.archived_at)
+    if work.archived_before is not None and fresh:
+        return Refusal.TOO_FRESH.value
+    if work.how is not None and work.how.method is Method.MARK and DELETED in (message.flags or ()):
+        return Keep.MARKED.value
     policy = work.policy
     # Without its header fields a message is judged by the rest; the probe before the deletion brings them.
     loose = policy if envelope is not None else replace(policy, headers=HeaderTests(), date=DateKind.RECEIVED)
@@ -162,14 +209,15 @@ def _known(mailbox: Mailbox, status: MailboxStatus, work: Work) -> Mapping[UID |
 
 
 def _chosen(
-    box: OpenMailbox, mailbox: Mailbox, work: Work
+    box: OpenMailbox, mailbox: Mailbox, messages: Sequence[RemoteMessage], work: Work, *, deleting: bool
 ) -> tuple[list[RemoteMessage], Mapping[UID | UIDL, Envelope]]:
     """Give the chosen messages, and the header fields of those that had to be judged by them."""
     policy = work.policy
-    messages = box.listing(policy.criteria())
     if work.labels is not None and mailbox == work.labels.everything:
         messages = [message for message in messages if work.labels.selects(message)]
-    if not policy.needs_headers:
+    # Where only so much is to be deleted, what will stay must not take the place of what could go.
+    counted = policy.limit is not None or policy.free is not None or policy.keep_under is not None
+    if not policy.needs_headers and not (deleting and counted and policy.before is not None):
         return [message for message in messages if policy.selects(message)], {}
     # Headers cost a transfer: ask only for those of messages that everything else speaks for.
     loose = replace(policy, headers=HeaderTests())

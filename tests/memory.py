@@ -84,6 +84,8 @@ class MemoryMessage:
     """As announced; -1 for the truth."""
     refuse: str = ""
     """Why the server does not give it; `-` for an OK without data."""
+    later: bytes = b""
+    """What it gives from the second fetch on, if that differs."""
 
     def remote(self, uid: UID) -> RemoteMessage:
         """Show it as a listing does."""
@@ -98,6 +100,10 @@ class MemorySource:
         refusals: What it says NO to, by the same words, and `append`.
         ended_at: The error with which the line dies, once, just before a step of that name.
         between: Called before each step of a deletion, for a second client that acts.
+        haunted: UIDs that it calls present when it is asked once more.
+        trash_ids: What `in_trash` finds, by object id.
+        twins: What a probe shows a second time under a UID.
+        leaving: Called with mailbox, UID and message just before one is removed by an order.
         limit: Of the quota in octets, whose use is then what the messages take.
     """
 
@@ -122,8 +128,13 @@ class MemorySource:
         self.refusals: dict[str, str] = {}
         self.ended_at: dict[str, Exception] = {}
         self.between: Callable[[str], None] = lambda _: None
+        self.haunted: set[UID] = set()
+        self.trash_ids: dict[str, UID] = {}
+        self.twins: dict[UID, MemoryMessage] = {}
+        self.leaving: Callable[[str, UID, MemoryMessage], None] = lambda *_: None
         self.limit: int | None = None
         self.next_uids: dict[str, int] = {}
+        self.unmatched: set[UID | UIDL] = set()
         self._quota = quota
 
     def add(self, mailbox: str, message: MemoryMessage, uid: int | None = None) -> UID:
@@ -158,8 +169,13 @@ class MemorySource:
 
     def create(self, name: str) -> Mailbox:
         """Make a mailbox."""
-        self.boxes.setdefault(name, {})
+        with self.step("create"):
+            self.boxes.setdefault(name, {})
         return Mailbox(name, name.encode(), "/")
+
+    def unmark(self, mailbox: Mailbox, uids: Sequence[UID | UIDL]) -> None:
+        """Take marks off."""
+        WritableMemoryMailbox(self, mailbox.name).mark(uids, deleted=False)
 
     def append(self, mailbox: Mailbox, message: Appending) -> UID | None:
         """Take a message."""
@@ -168,7 +184,8 @@ class MemorySource:
         if "append" in self.refusals:
             raise MessageError(self.refusals["append"])
         with self.step("append"):
-            return self.add(mailbox.name, MemoryMessage(octets, message.internal_date, message.flags))
+            # Like the real one: what is put back is to stay.
+            return self.add(mailbox.name, MemoryMessage(octets, message.internal_date, message.flags - {DELETED}))
 
     def mailboxes(self) -> tuple[list[Mailbox], list[str]]:
         """List the mailboxes."""
@@ -220,6 +237,17 @@ class MemoryMailbox:
             if message is not None:
                 head = message.octets.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
                 yield Sighting(message.remote(UID(int(uid))), head)
+                if (twin := self._source.twins.get(UID(int(uid)))) is not None:
+                    yield Sighting(twin.remote(UID(int(uid))), head)
+
+    def present(self, uids: Sequence[UID | UIDL]) -> frozenset[UID | UIDL]:
+        """Say which are there."""
+        return frozenset(uid for uid in uids if uid in self._box or uid in self._source.haunted)
+
+    def matching(self, uids: Sequence[UID | UIDL], imap_search: str) -> frozenset[UID | UIDL]:
+        """Find by a rule of the test."""
+        assert imap_search
+        return frozenset(uid for uid in uids if uid not in self._source.unmatched)
 
     def marked(self) -> frozenset[UID | UIDL]:
         """Say what is marked."""
@@ -235,8 +263,10 @@ class MemoryMailbox:
             elif message.refuse:
                 yield NotFetched(uid, message.refuse)
             else:
+                again = (self._name, uid) in self._source.fetched
                 self._source.fetched.append((self._name, uid))
-                yield MemoryIncoming(self._source, message, message.remote(uid))
+                octets = message.later if again and message.later else message.octets
+                yield MemoryIncoming(self._source, octets, message.remote(uid))
 
 
 class WritableMemoryMailbox(MemoryMailbox):
@@ -283,10 +313,9 @@ class WritableMemoryMailbox(MemoryMailbox):
         return replace(result, reason=said or result.reason, ignored=result.ignored and not said, strangers=vanished)
 
     def in_trash(self, object_ids: Collection[str], trash: Mailbox) -> dict[str, UID]:
-        """Know nothing of ids."""
-        assert object_ids is not None
-        assert trash is not None
-        return {}
+        """Find what a test has put there."""
+        assert trash.name in self._source.boxes
+        return {each: uid for each, uid in self._source.trash_ids.items() if each in object_ids}
 
     def _move(self, uids: Sequence[UID], order: ExpungeOrder) -> ExpungeResult:
         assert order.how.trash is not None
@@ -294,8 +323,10 @@ class WritableMemoryMailbox(MemoryMailbox):
             return ExpungeResult(dict.fromkeys(uids, ItemState.REFUSED), self._source.refusals["move"])
         for uid in uids:
             with self._source.step("move"):
-                message = self._box.pop(uid, None)
+                message = self._box.get(uid)
                 if message is not None:
+                    self._source.leaving(self._name, uid, message)
+                    del self._box[uid]
                     self._source.add(order.how.trash.name, message)
         return self._result(uids, ItemState.IN_TRASH)
 
@@ -304,6 +335,7 @@ class WritableMemoryMailbox(MemoryMailbox):
             with self._source.step("expunge"):
                 message = self._box.get(UID(uid))
                 if message is not None and DELETED in message.flags:
+                    self._source.leaving(self._name, UID(uid), message)
                     del self._box[UID(uid)]
 
     def _result(self, uids: Sequence[UID], gone: ItemState, *, marks: bool = False) -> ExpungeResult:
@@ -319,9 +351,9 @@ class WritableMemoryMailbox(MemoryMailbox):
 class MemoryIncoming:
     """A message that arrives in pieces of 1,000 octets."""
 
-    def __init__(self, source: MemorySource, message: MemoryMessage, remote: RemoteMessage) -> None:
+    def __init__(self, source: MemorySource, octets: bytes, remote: RemoteMessage) -> None:
         self._source = source
-        self._octets = message.octets
+        self._octets = octets
         self.message = remote
 
     def chunks(self) -> Iterator[bytes]:
@@ -339,11 +371,11 @@ class MemoryIncoming:
 class MemoryManifest:
     """A manifest in memory; `durable` are the lines that a power cut leaves."""
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, archive: MemoryArchive) -> None:
         self.lines: list[dict[str, object]] = []
         self.durable: list[dict[str, object]] = []
         self.closed = False
-        self._steps = steps
+        self._archive = archive
 
     def write(self, **fields: object) -> None:
         """Append a line."""
@@ -352,7 +384,9 @@ class MemoryManifest:
 
     def sync(self) -> None:
         """Make them durable."""
-        with self._steps.step("manifest sync"):
+        if self._archive.fail_manifest is not None:
+            raise self._archive.fail_manifest
+        with self._archive.steps.step("manifest sync"):
             self.durable = list(self.lines)
 
     def close(self) -> None:
@@ -375,7 +409,10 @@ class MemoryManifest:
 
 
 class MemoryArchive:
-    """An archive in memory; `durable` is what a power cut leaves."""
+    """An archive in memory; `durable` is what a power cut leaves.
+
+    `unreadable` are locations that cannot be read, and why; `read_cold` those that were read back from the device.
+    """
 
     id = "0" * 32
 
@@ -386,6 +423,9 @@ class MemoryArchive:
         self.manifests: dict[str, MemoryManifest] = {}
         self.fail_add: Exception | None = None
         self.fail_sync: Exception | None = None
+        self.fail_manifest: Exception | None = None
+        self.unreadable: dict[Location, Exception] = {}
+        self.read_cold: list[Location] = []
         self.steps = steps or Steps()
 
     def folder(self, mailbox: Mailbox) -> str:
@@ -399,11 +439,12 @@ class MemoryArchive:
             raise self.fail_add
         digest = Digest(f"sha256:{hashlib.sha256(octets).hexdigest()}")
         location = Location(f"{mailbox.name}/{digest}")
-        already = location in self.durable or location in self.pending
+        damaged = self.durable.get(location, octets) != octets
+        already = location in self.pending or (location in self.durable and not damaged)
         if not already:
             with self.steps.step("write"):
                 self.pending[location] = octets
-        return StoredMessage(digest, len(octets), location, already=already, head=octets[:65536])
+        return StoredMessage(digest, len(octets), location, already=already, head=octets[:65536], damaged=damaged)
 
     def also(self, mailbox: Mailbox, stored: StoredMessage, message: RemoteMessage) -> StoredMessage:  # noqa: ARG002 - no names
         """Place a message into another mailbox too."""
@@ -439,10 +480,14 @@ class MemoryArchive:
         """Tell the digest."""
         return location.rpartition("/")[2]
 
-    def read(self, location: Location, *, cold: bool = False) -> Iterator[bytes]:  # noqa: ARG002 - memory is warm
+    def read(self, location: Location, *, cold: bool = False) -> Iterator[bytes]:
         """Give the octets."""
+        if location in self.unreadable:
+            raise self.unreadable[location]
         if location not in self.durable:
             raise MissingError(f"{location} is not in the archive")
+        if cold:
+            self.read_cold.append(location)
         yield self.durable[location]
 
     def scan(self) -> Iterator[tuple[tuple[str, ...], Location]]:
@@ -453,8 +498,15 @@ class MemoryArchive:
     def manifest(self, run: str) -> MemoryManifest:
         """Begin a manifest."""
         assert run not in self.manifests
-        self.manifests[run] = MemoryManifest(self.steps)
+        self.manifests[run] = MemoryManifest(self)
         return self.manifests[run]
+
+    def secure(self) -> None:
+        """What is there is durable."""
+
+    def runs(self) -> list[str]:
+        """Name them."""
+        return sorted(self.manifests)
 
     def told(self, run: str) -> Iterator[dict[str, object]]:
         """Give the durable lines of a manifest, as they are read back from JSON."""
@@ -474,6 +526,8 @@ class MemoryBatch:
     proof: dict[UID | UIDL, tuple[Digest, bool]]
     states: dict[UID | UIDL, ItemState]
     lifted: set[UID | UIDL]
+    fingerprints: Mapping[UID | UIDL, str]
+    opened_at: datetime | None = None
 
 
 class MemoryCatalogue:
@@ -487,10 +541,12 @@ class MemoryCatalogue:
         self.verified: set[tuple[str, int, UID | UIDL]] = set()
         self.expunged: set[tuple[str, int, UID | UIDL]] = set()
         self.seen: dict[str, MailboxStatus] = {}
+        self.dated: dict[str, dict[UID | UIDL, tuple[int | None, datetime | None]]] = {}
         self.runs: dict[str, dict[str, object]] = {}
         self.batches: dict[int, MemoryBatch] = {}
         self.put_back: set[tuple[Digest, str]] = set()
         self.trusted: datetime | None = None
+        self.fail_intent: Exception | None = None
         self.steps = steps or Steps()
 
     def placements(self, mailbox: str, uidvalidity: int | None) -> dict[UID | UIDL, Known]:
@@ -504,6 +560,8 @@ class MemoryCatalogue:
                 row.size != row.size_announced and not row.confirmed,
                 row.hold,
                 row.put_back,
+                row.size,
+                row.archived_at,
             )
             for uid, row in self.rows(mailbox, uidvalidity, here).items()
         }
@@ -552,19 +610,33 @@ class MemoryCatalogue:
                 if key in self.table:
                     self.table[key] = replace(self.table[key], confirmed=not why, hold=why or self.table[key].hold)
 
+    def known_runs(self) -> frozenset[str]:
+        """Name the runs."""
+        return frozenset(self.runs)
+
+    def forget(self, mailbox: str, uidvalidity: int | None, uids: Collection[UID | UIDL]) -> None:
+        """Drop rows."""
+        with self.steps.step("commit"):
+            needed = {(each.mailbox, row.uid) for each in self.open_batches() for row, _ in each.items}
+            for uid in uids:
+                if (mailbox, uid) not in needed:
+                    self.table.pop((mailbox, uidvalidity or 0, uid), None)
+
     def intend(self, run: str, order: ExpungeOrder) -> int:
         """Commit what is about to be deleted."""
         name, uidvalidity = order.mailbox.name, order.uidvalidity
         keys = {(name, uidvalidity, item.uid): item.digest for item in order.items}
         if any(key not in self.table or self.table[key].digest != digest for key, digest in keys.items()):
             raise ArchiveError("the catalogue does not hold all that is to be deleted; nothing is")
+        if self.fail_intent is not None:
+            raise self.fail_intent
         with self.steps.step("commit intent"):
             number = len(self.batches) + 1
             proof = {item.uid: (item.digest, item.was_deleted) for item in order.items}
             states = dict.fromkeys(proof, ItemState.INTENT)
             self.verified.update(keys)
             self.batches[number] = MemoryBatch(
-                run, name, uidvalidity, order.how.method, proof, states, set(order.strangers)
+                run, name, uidvalidity, order.how.method, proof, states, set(order.strangers), order.fingerprints
             )
         return number
 
@@ -594,7 +666,17 @@ class MemoryCatalogue:
             if items or batch.lifted:
                 lifted = frozenset(batch.lifted)
                 found.append(
-                    OpenBatch(number, batch.run, batch.mailbox, batch.uidvalidity, batch.method, tuple(items), lifted)
+                    OpenBatch(
+                        number,
+                        batch.run,
+                        batch.mailbox,
+                        batch.uidvalidity,
+                        batch.method,
+                        tuple(items),
+                        lifted,
+                        batch.fingerprints,
+                        batch.opened_at,
+                    )
                 )
         return found
 
@@ -612,6 +694,15 @@ class MemoryCatalogue:
         """Commit that it was right."""
         with self.steps.step("commit"):
             self.trusted = now
+
+    def dates(self, mailbox: str) -> dict[UID | UIDL, tuple[int | None, datetime | None]]:
+        """Give what was asked for apart."""
+        return dict(self.dated.get(mailbox, {}))
+
+    def remember_dates(self, mailbox: str, dates: Mapping[UID | UIDL, tuple[int | None, datetime | None]]) -> None:
+        """Remember it."""
+        with self.steps.step("commit"):
+            self.dated[mailbox] = dict(dates)
 
     def saw(self, run: str, statuses: Mapping[str, MailboxStatus]) -> None:
         """Remember."""

@@ -37,6 +37,7 @@ class Box:
         """Read the names that are there now; a mail program may have changed the part behind the separator."""
         self.files.clear()
         self.others.clear()
+        self._seen = self._changed()
         present = set(self._leaf.folders())
         for sub in ("new", "cur"):
             if sub in present:
@@ -46,6 +47,17 @@ class Box:
                         first = self.files.setdefault(found.group(2), (sub, name))
                         if first != (sub, name):
                             self.others[found.group(1)] = (sub, name)
+
+    def look_again(self) -> bool:
+        """Read the names anew if any of them can have changed; tells whether it did."""
+        if self._changed() == self._seen:
+            return False
+        self.look()
+        return True
+
+    def _changed(self) -> tuple[int, ...]:
+        present = set(self._leaf.folders())
+        return tuple(self.sub(sub).changed() for sub in ("new", "cur") if sub in present)
 
     def digest_of(self, hexes: str) -> Digest | None:
         """Read a file back and hash it; None if it has gone since."""

@@ -185,6 +185,26 @@ class Directory:
             raise os_error(error, self.path) from None
         return True
 
+    def sync_all(self) -> None:
+        """Make everything durable that is on the filesystem of this folder, whoever wrote it."""
+        try:
+            function = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+            if function is None:
+                # A system without it syncs all it has.
+                os.sync()
+            elif function(self.fd):
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
+        except OSError as error:
+            raise os_error(error, self.path) from None
+
+    def changed(self) -> int:
+        """Give a number that changes when a name in this folder does."""
+        try:
+            return os.fstat(self.fd).st_mtime_ns
+        except OSError as error:
+            raise os_error(error, self.path) from None
+
     def close(self) -> None:
         """Let the descriptor go."""
         if self.fd >= 0:

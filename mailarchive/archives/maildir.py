@@ -137,15 +137,44 @@ class MaildirArchive:
     def holds(self, location: Location) -> bool:
         """Tell whether a message is still there, whole as far as its size tells, without reading it."""
         found = self._find(location)
-        return found is not None and found[0].size(found[1]) == int(location.rpartition("S=")[2])
+        size = found[0].size(found[1]) if found is not None else None
+        if size is None and self._renamed(location):
+            found = self._find(location)
+            size = found[0].size(found[1]) if found is not None else None
+        return size is not None and size == int(location.rpartition("S=")[2])
 
     def read(self, location: Location, *, cold: bool = False) -> Iterator[bytes]:
         """Give the octets of a message; with `cold`, from the device rather than from memory."""
-        found = self._find(location)
-        if found is None:
-            raise MissingError(f"{self._root.path}/{location} is not in the archive")
-        directory, name = found
-        yield from directory.read(name, cold=cold)
+        begun = False
+        for last in (False, True):
+            found = self._find(location)
+            if found is None and (last or not self._renamed(location)):
+                break
+            if found is None:
+                continue
+            try:
+                for piece in found[0].read(found[1], cold=cold):
+                    begun = True
+                    yield piece
+            except MissingError:
+                # A mail program may just have given it another name.
+                if begun or last or not self._renamed(location):
+                    raise
+            else:
+                return
+        raise MissingError(f"{self._root.path}/{location} is not in the archive")
+
+    def secure(self) -> None:
+        """Make everything that is there durable, whoever wrote it, so that reading it back reads the device."""
+        self._root.sync_all()
+
+    def runs(self) -> list[str]:
+        """Give the ids of all runs that have left a manifest, in order."""
+        meta = self._root.child(META)
+        try:
+            return manifests.ids(meta)
+        finally:
+            meta.close()
 
     def hint(self, location: Location) -> str:
         """Give what a location itself tells of the digest."""
@@ -323,6 +352,11 @@ class MaildirArchive:
         assert found is not None
         location = Location(f"{box.folder}/{found.group(1)}")
         return replace(stored, location=location, already=choice.already, damaged=bool(choice.damaged))
+
+    def _renamed(self, location: Location) -> bool:
+        """Tell whether the folder of a message has been changed since it was read; it is read anew then."""
+        box = self._boxes.get(location.rpartition("/")[0])
+        return box is not None and box.look_again()
 
     def _find(self, location: Location) -> tuple[Directory, str] | None:
         folder, _, unique = location.rpartition("/")

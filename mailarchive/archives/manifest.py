@@ -51,6 +51,19 @@ class RunManifest:
             self._runs.close()
 
 
+def ids(meta: Directory) -> list[str]:
+    """Give the ids of all runs that have left a manifest, in order."""
+    try:
+        runs = meta.child("runs")
+    except MissingError:
+        return []
+    try:
+        found = (name.removesuffix(".jsonl") for name in runs.names() if name.endswith(".jsonl"))
+        return sorted(run for run in found if RUN.fullmatch(run))
+    finally:
+        runs.close()
+
+
 def told(meta: Directory, run: str) -> Iterator[dict[str, object]]:
     """Give the lines of the manifest of a run; one at the end that cannot be read is a torn write and is left out.
 

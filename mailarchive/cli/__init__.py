@@ -6,6 +6,7 @@ The law of this room: only here everything meets. Commands are thin; what is hea
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -18,11 +19,12 @@ from mailarchive.cli.options import Shared, shared_options, show_traceback
 from mailarchive.cli.prune import prune
 from mailarchive.cli.undo import undo
 from mailarchive.cli.verify import verify
-from mailarchive.errors import ExitCode, MailarchiveError
+from mailarchive.errors import ExitCode, MailarchiveError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {code.meaning}" for code in ExitCode)
 
 
@@ -58,28 +60,45 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    shared = Shared(debug="--debug" in words)
+    shared = Shared(debug=_said("debug", words), json=_said("json", words))
     try:
         result = cli.main(words, prog_name="mailarchive", standalone_mode=False)
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "mailarchive"
-        _complain(error.format_message().rstrip("."), f"{command} --help")
-        return int(ExitCode.USAGE)
+        show_traceback(error, shared)
+        return _complain(UsageError(error.format_message().rstrip("."), hint=f"{command} --help"), shared)
     except MailarchiveError as error:
         show_traceback(error, shared)
-        _complain(error.message, error.hint)
-        return int(error.exit_code)
+        return _complain(error, shared)
     except (KeyboardInterrupt, click.Abort) as error:
-        _complain("interrupted", "")
+        _tell(MailarchiveError("interrupted"))
         return int(getattr(error, "code", ExitCode.INTERRUPT))
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug ends in one line, not in a page
         show_traceback(error, shared)
-        _complain(f"unexpected failure ({type(error).__name__})", "run it again with --debug and report what it says")
+        what = f"unexpected failure ({type(error).__name__})"
+        _tell(MailarchiveError(what, hint="run it again with --debug and report what it says"))
         return int(ExitCode.BUG)
     return int(result) if isinstance(result, int) else int(ExitCode.DONE)
 
 
-def _complain(message: str, hint: str) -> None:
+def _said(flag: str, words: Sequence[str]) -> bool:
+    """Tell whether a shared flag stands on the command line or in the environment, also where that cannot be read."""
+    commands = [f"{word}_" for word in words if word in cli.commands]
+    values = (os.environ.get(f"MAILARCHIVE_{command}{flag}".upper(), "") for command in ("", *commands))
+    return f"--{flag}" in words or any(value.strip().lower() in _TRUE for value in values)
+
+
+def _complain(error: MailarchiveError, shared: Shared) -> int:
+    """Tell an error that no screen has told: to a person, and to a script that reads lines; gives its code."""
+    if shared.json:
+        from mailarchive.screen.jsonl import JsonLines
+
+        JsonLines(sys.stdout).error(error)
+    _tell(error)
+    return int(error.exit_code)
+
+
+def _tell(error: MailarchiveError) -> None:
     from mailarchive.screen.plain import Plain
 
-    Plain(None, sys.stderr).error(MailarchiveError(message, hint=hint))
+    Plain(None, sys.stderr).error(error)

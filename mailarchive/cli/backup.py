@@ -41,11 +41,12 @@ def backup(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **option
 
     selection, removal = Selection.take(options), Removal.take(options, shared)
     chosen = targets(accounts, options, shared, os.environ)
-    removal.check(chosen, selection, now(), dry_run=dry_run)
+    refused = removal.check(chosen, selection, now(), dry_run=dry_run)
     return running.run_each(
         chosen,
         lambda target, screen, interrupt: running.run_backup(
             target, selection, screen, interrupt, dry_run=dry_run, removal=removal
         ),
         shared,
+        refused,
     )

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from mailarchive.cli.options import converted
-from mailarchive.errors import UsageError
+from mailarchive.cli.options import ContradictionError, Pair, converted
+from mailarchive.config_values import toml_key
+from mailarchive.errors import ConfigError, UsageError
 from mailarchive.model import Method
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from mailarchive.cli.options import Selection, Shared
     from mailarchive.cli.targets import Target
+    from mailarchive.errors import MailarchiveError
     from mailarchive.events import Planned
     from mailarchive.job import Answer, Deletion
     from mailarchive.policy import Policy
@@ -31,6 +33,7 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 _WHETHER = click.option(
     "--delete/--no-delete",
+    cls=Pair,
     default=None,
     help="Then delete on the server what this run has proved to hold; the default is not to.",
 )
@@ -42,10 +45,16 @@ _HOW = (
         " a server cannot do that, nothing.",
     ),
     click.option(
-        "--keep-flagged/--no-keep-flagged", default=None, help="Flagged mail stays on the server; the default."
+        "--keep-flagged/--no-keep-flagged",
+        cls=Pair,
+        default=None,
+        help="Flagged mail stays on the server; the default.",
     ),
     click.option(
-        "--keep-unread/--no-keep-unread", default=None, help="Unread mail stays on the server; not the default."
+        "--keep-unread/--no-keep-unread",
+        cls=Pair,
+        default=None,
+        help="Unread mail stays on the server; not the default.",
     ),
     click.option("--min-copies-age", metavar="AGE", help="Delete only what was archived so long ago: 2w, 90d."),
     click.option(
@@ -56,6 +65,7 @@ _HOW = (
     ),
     click.option("--include-restored", is_flag=True, help="Delete also what undo or restore has put back."),
 )
+_UNTIL = {Method.TRASH.value: "it is emptied", Method.MARK.value: "the mailbox is expunged"}
 _CONSENT = click.option("-y", "--yes", is_flag=True, help="Do not ask before deleting.")
 
 
@@ -80,6 +90,7 @@ class Removal:
         include_restored: Whether what was put back is deleted too.
         yes: Whether the answer to the question is given already.
         asks: Whether there is somebody to be asked.
+        mute: Whether nobody may be asked, terminal or not.
         spelled: Options that stand on the command line and mean nothing to a run that does not delete.
     """
 
@@ -92,6 +103,7 @@ class Removal:
     include_restored: bool = False
     yes: bool = False
     asks: bool = False
+    mute: bool = False
     spelled: tuple[str, ...] = ()
 
     @classmethod
@@ -105,6 +117,7 @@ class Removal:
             method=options.pop("delete_method"),
             yes=options.pop("yes"),
             asks=_somebody_is_there(shared),
+            mute=_is_mute(shared),
             spelled=tuple(f"--{name.replace('_', '-')}" for name in spelled),
             **{name: options.pop(name) for name in how if name != "delete_method"},
         )
@@ -113,26 +126,79 @@ class Removal:
         """Tell whether a run on the target is to delete."""
         return bool(_first(self.delete, target.deletion.delete, otherwise=False))
 
-    def check(self, targets: Sequence[Target], selection: Selection, now: datetime, *, dry_run: bool) -> None:
+    def check(
+        self, targets: Sequence[Target], selection: Selection, now: datetime, *, dry_run: bool
+    ) -> dict[str, MailarchiveError]:
         """Refuse what may not be acted on, before anything is connected or asked for.
+
+        Returns:
+            What an account is refused for because of its own configuration, by its name: that stops this one alone.
 
         Raises:
             UsageError: The selection cannot be read; a deletion has no selection, a cut-off that is still to come, or
                 nobody's yes; or options about deleting stand where nothing is to be deleted.
         """
+        refused: dict[str, MailarchiveError] = {}
         for target in targets:
-            policy, _ = selection.policy(now, older_than=target.older_than, mailboxes=target.mailboxes)
-            if self.wanted(target):
-                _demand_selection(target, selection, policy)
-                _refuse_the_future(policy, now)
-                self.deletion(target, now, _nobody)
-                if not dry_run:
-                    self._demand_consent(target)
+            try:
+                self._check(target, selection, now, dry_run=dry_run)
+            except (ConfigError, ContradictionError) as error:
+                refused[target.name] = error
         if self.spelled and not any(self.wanted(target) for target in targets):
             raise UsageError(
                 f"{self.spelled[0]} goes with --delete, and nothing is to be deleted here",
                 hint=f"add --delete, or leave {self.spelled[0]} out",
             )
+        return refused
+
+    def _check(self, target: Target, selection: Selection, now: datetime, *, dry_run: bool) -> None:
+        policy, _ = selection.policy(now, target)
+        self._refuse_flags(target)
+        if self.wanted(target):
+            self._demand_selection(target, selection, policy)
+            _refuse_the_future(policy, now)
+            self._refuse_what_frees_nothing(target, policy)
+            self.deletion(target, now, _nobody)
+            if not dry_run:
+                self._demand_consent(target)
+
+    def _demand_selection(self, target: Target, selection: Selection, policy: Policy) -> None:
+        """Refuse to delete "everything" only because nobody said what."""
+        if _chooses(selection, policy):
+            return
+        if self.delete is None:
+            raise ConfigError(
+                f"{target.name}: which mail is to be deleted? delete = true is in the configuration, and nothing says"
+                " which",
+                hint=f'add older_than = "1y" to [account.{toml_key(target.name)}]',
+            )
+        raise UsageError(
+            f"{target.name}: which mail is to be deleted? Nothing says so",
+            hint="add --older-than 1y or another option that chooses mail; --mailbox '*' means all of it",
+        )
+
+    def _refuse_what_frees_nothing(self, target: Target, policy: Policy) -> None:
+        """Refuse to delete until the quota is low enough by a way that does not lower it."""
+        method = self.method or target.deletion.delete_method
+        until = _UNTIL.get(method or "")
+        if policy.keep_under is None or until is None:
+            return
+        reason = f"{target.name}: {method} frees no quota until {until}, so --keep-under cannot go with"
+        if self.method is None:
+            raise ConfigError(
+                f'{reason} delete_method = "{method}"', hint="leave --keep-under out, or add --delete-method expunge"
+            )
+        raise UsageError(
+            f"{reason} --delete-method {method}", hint="leave --keep-under out, or use --delete-method expunge"
+        )
+
+    def _refuse_flags(self, target: Target) -> None:
+        """Refuse a rule about flags where the protocol has none; the configuration may say it of all accounts."""
+        if target.address.protocol != "pop":
+            return
+        for said, option in ((self.keep_flagged, "--keep-flagged"), (self.keep_unread, "--keep-unread")):
+            if said:
+                raise UsageError(f"{target.name}: POP3 has no flags, so {option} has nothing to act on")
 
     def applied(self, policy: Policy, target: Target) -> Policy:
         """Add to a selection what stays on the server whatever is asked."""
@@ -166,9 +232,8 @@ class Removal:
         if self.yes or self.asks or target.deletion.delete:
             return
         configured = "" if target.is_one_off else f", or delete = true to the account {target.name}"
-        raise UsageError(
-            f"{target.name}: deleting needs a yes, and there is no terminal to ask at", hint=f"add --yes{configured}"
-        )
+        why = "nobody may be asked" if self.mute else "there is no terminal to ask at"
+        raise UsageError(f"{target.name}: deleting needs a yes, and {why}", hint=f"add --yes{configured}")
 
 
 def _names(option: Callable[..., Any]) -> list[str]:
@@ -194,15 +259,20 @@ def _nobody(_planned: Planned) -> Answer:
     return Answer.NO
 
 
+def _is_mute(shared: Shared) -> bool:
+    """Tell whether no question may be asked; JSON lines are read by a program."""
+    return shared.no_input or shared.json
+
+
 def _somebody_is_there(shared: Shared) -> bool:
-    """Tell whether a question would be seen and could be answered; JSON lines are read by a program."""
+    """Tell whether a question would be seen and could be answered."""
     from mailarchive.screen.plain import is_terminal
 
-    return not (shared.no_input or shared.json) and is_terminal(sys.stdin) and is_terminal(sys.stderr)
+    return not _is_mute(shared) and is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
-def _demand_selection(target: Target, selection: Selection, policy: Policy) -> None:
-    """Refuse to delete "everything" only because nobody said what.
+def _chooses(selection: Selection, policy: Policy) -> bool:
+    """Tell whether somebody said which mail may be deleted.
 
     The mailboxes of the configuration say where mail is archived from, and --limit how much at once; neither says that
     it may go. A pattern that only excludes says what may not.
@@ -210,12 +280,8 @@ def _demand_selection(target: Target, selection: Selection, policy: Policy) -> N
     tests = (policy.before, policy.after, policy.larger_than, policy.smaller_than, policy.seen, policy.flagged)
     amounts = (policy.free, policy.keep_under)
     named = any(not pattern.startswith("!") for pattern in selection.options["mailbox"])
-    if named or policy.headers or policy.imap_search or any(each is not None for each in (*tests, *amounts)):
-        return
-    raise UsageError(
-        f"{target.name}: which mail is to be deleted? Nothing says so",
-        hint="add --older-than 1y or another option that chooses mail; --mailbox '*' means all of it",
-    )
+    criteria = bool(policy.headers or policy.imap_search)
+    return named or criteria or any(each is not None for each in (*tests, *amounts))
 
 
 def _refuse_the_future(policy: Policy, now: datetime) -> None:

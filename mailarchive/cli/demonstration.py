@@ -26,6 +26,7 @@ from mailarchive.credentials import PasswordSources
 from mailarchive.demo.sample import USER, build_store
 from mailarchive.demo.server import DemoServer
 from mailarchive.errors import ArchiveError, ExitCode, UsageError
+from mailarchive.model import INBOX
 from mailarchive.screen.plain import Sink
 from mailarchive.screen.words import format_count, format_size
 from mailarchive.sources.tls import Trust
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 AGE = "1y"
 
 
-def demonstrate(*, keep: bool, to: str | None, shared: Shared) -> int:
-    """Run the demo; gives the exit code."""
+def demonstrate(*, pop: bool, keep: bool, to: str | None, shared: Shared) -> int:
+    """Run the demo, over POP3 or IMAP; gives the exit code."""
     password = secrets.token_urlsafe(12)
     store = build_store(now(), password=password)
     account = store.account(USER)
@@ -50,7 +51,8 @@ def demonstrate(*, keep: bool, to: str | None, shared: Shared) -> int:
     keep = keep or to is not None
     try:
         with DemoServer(store) as server:
-            url = f"imap+insecure://{quote(USER)}@127.0.0.1:{server.imap_port}"
+            scheme, port = ("pop", server.pop_port) if pop else ("imap", server.imap_port)
+            url = f"{scheme}+insecure://{quote(USER)}@127.0.0.1:{port}"
             target = Target(
                 name=USER,
                 address=parse_url(url),
@@ -58,6 +60,7 @@ def demonstrate(*, keep: bool, to: str | None, shared: Shared) -> int:
                 password=PasswordSources(account=None, environ={"MAILARCHIVE_PASSWORD": password}),
                 trust=Trust(),
                 remember=keep,
+                lasting=False,
             )
             return int(_Show(account, target, url, keep, shared, _sayer(shared)).run())
     finally:
@@ -103,15 +106,15 @@ class _Show:
     shared: Shared
     say: Callable[[str], None]
 
+    @property
+    def _pop(self) -> bool:
+        return self.target.address.protocol == "pop"
+
     def run(self) -> ExitCode:
         """Show everything; gives the exit code."""
         held = self._octets_on_server()
-        boxes = self.account.mailboxes()
-        count = sum(len(box.messages()) for box in boxes)
         say, folder = self.say, self.target.archive
-        say("1. A mailbox that is nearly full")
-        say(f"   A mail server runs on this computer. It holds {format_count(count)} messages of ten years in")
-        say(f"   {len(boxes)} mailboxes and has used {self._quota()} of its quota.")
+        self._introduce()
         steps = (
             ("The old mail comes home", f"backup {self.url} --older-than {AGE} --to {folder}", self._backup),
             ("Every message is read back and compared", f"verify {folder}", self._verify),
@@ -127,6 +130,17 @@ class _Show:
                     say("\n   A folder on a disk shows the rest: mailarchive demo --to DIR")
                 return code
         return self._prove(held)
+
+    def _introduce(self) -> None:
+        say, boxes = self.say, self.account.mailboxes()
+        count = sum(len(box.messages()) for box in boxes)
+        say("1. A mailbox that is nearly full")
+        say(f"   A mail server runs on this computer. It holds {format_count(count)} messages of ten years in")
+        say(f"   {len(boxes)} mailboxes and has used {self._quota()} of its quota.")
+        if self._pop:
+            inbox = format_count(len(self.account.mailbox(INBOX).messages()))
+            say(f"   POP3 shows one mailbox of them, INBOX, with {inbox} messages. It knows no quota, so")
+            say("   the figures about that come from the server itself.")
 
     def _prune_words(self, option: str) -> str:
         return f"prune {self.url} --older-than {AGE} --archive {self.target.archive} {option}"
@@ -151,11 +165,15 @@ class _Show:
         return f"{100 * account.used / account.limit:.0f} %" if account.limit else "none"
 
     def _octets_on_server(self) -> dict[bytes, int]:
-        """Give the digest of every message on the server, and how often it is there."""
+        """Give the digest of every message that the protocol shows, and how often it is there.
+
+        POP3 gives whole lines, so the last one of a message gets an end where it has none (RFC 1939 section 3).
+        """
         found: dict[bytes, int] = {}
-        for box in self.account.mailboxes():
+        for box in [self.account.mailbox(INBOX)] if self._pop else self.account.mailboxes():
             for message in box.messages():
-                digest = hashlib.sha256(message.raw).digest()
+                bare = self._pop and not message.raw.endswith(b"\r\n")
+                digest = hashlib.sha256(message.raw + (b"\r\n" if bare else b"")).digest()
                 found[digest] = found.get(digest, 0) + 1
         return found
 
@@ -167,8 +185,11 @@ class _Show:
         lost = sum(digest not in left and digest not in octets for digest in held)
         say = self.say
         say("\n6. The proof")
-        say(f"   Before: {self._count(held)} messages on the server. Now: {self._count(left)} there, and")
+        where = "in INBOX" if self._pop else "on the server"
+        say(f"   Before: {self._count(held)} messages {where}. Now: {self._count(left)} there, and")
         say(f"   {format_count(files)} files ({format_size(size)}) here, each octet for octet what the server held.")
+        if self._pop:
+            say("   (POP3 gives whole lines: a message whose last line has no end gets one on its way.)")
         say(f"   Lost: {lost}. Changed: {strange}. Used of the quota: {self._quota()}.")
         self._where()
         return ExitCode.BUG if lost or strange or not files else ExitCode.DONE

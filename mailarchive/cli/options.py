@@ -7,6 +7,7 @@ The law of this room: the command line becomes values here, once. What cannot be
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,10 +19,45 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from mailarchive.cli.targets import Target
     from mailarchive.policy import Policy
     from mailarchive.screen import Screen
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
+
+
+class ContradictionError(UsageError):
+    """What the command line asks for cannot be together with what one account says; other accounts go on."""
+
+
+class Pair(click.Option):
+    """A flag with a name for yes and a name for no; the environment may use either, as on the command line.
+
+    A variable of the no that is itself negative (`..._NO_DELETE=0`) says nothing: nobody asks for a deletion that way.
+    """
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """Read the variables of both names.
+
+        Raises:
+            UsageError: They contradict each other.
+        """
+        found = super().value_from_envvar(ctx)
+        said = None if found is None else click.BOOL.convert(found, self, ctx)
+        for name in self.secondary_opts:
+            variable = f"{ctx.auto_envvar_prefix}_{_variable(name)}"
+            text = os.environ.get(variable)
+            if not text or not click.BOOL.convert(text, self, ctx):
+                continue
+            if said:
+                other = f"{ctx.auto_envvar_prefix}_{_variable(self.opts[0])}"
+                raise UsageError(f"{other} and {variable} contradict each other", hint="unset one of them")
+            said = False
+        return said
+
+
+def _variable(option: str) -> str:
+    return option.lstrip("-").replace("-", "_").upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +210,15 @@ _SELECTION = (
     click.option("--to-addr", metavar="TEXT", help="To or Cc contains TEXT."),
     click.option("--subject", metavar="TEXT", help="The subject contains TEXT."),
     click.option("--list-id", metavar="TEXT", help="The List-Id contains TEXT."),
-    click.option("--seen/--unseen", default=None, help="Only read, or only unread mail."),
-    click.option("--flagged/--unflagged", default=None, help="Only flagged, or only unflagged mail."),
+    click.option("--seen/--unseen", cls=Pair, default=None, help="Only read, or only unread mail."),
+    click.option("--flagged/--unflagged", cls=Pair, default=None, help="Only flagged, or only unflagged mail."),
     click.option("--imap-search", metavar="TEXT", help="Raw IMAP SEARCH keys, judged by the server."),
-    click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Fetch at most N messages, oldest first."),
+    click.option(
+        "--limit",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="At most N messages to fetch or to delete, oldest first; what stays anyway is not counted.",
+    ),
     click.option("--free", metavar="SIZE", help="Only the oldest mail that adds up to SIZE."),
     click.option("--keep-under", metavar="PERCENT", help="Only the oldest mail above this use of the quota."),
 )
@@ -213,24 +254,30 @@ class Selection:
         """Select mail of every age, also where the account names one; its mailboxes count."""
         return replace(cls.of(), any_age=True)
 
-    def policy(self, now: datetime, *, older_than: str | None, mailboxes: tuple[str, ...]) -> tuple[Policy, str]:
+    def policy(self, now: datetime, target: Target) -> tuple[Policy, str]:
         """Resolve the selection against the clock.
 
         Args:
             now: Aware, in the local zone.
-            older_than: What the account says, where the command line says no date at all.
-            mailboxes: What the account says, where the command line names none.
+            target: Its `older_than` counts unless the command line says where the mail ends, by --older-than or
+                --before; its `mailboxes` unless the command line names some.
 
         Returns:
             The policy, and the selection in words with the resolved instants.
+
+        Raises:
+            ContradictionError: The account's `older_than` leaves nothing of what the command line asks for.
+            UsageError: The selection cannot be read.
         """
         from mailarchive.cli.selection import resolve
 
         merged = dict(self.options)
-        if not self.any_age and not any(merged[name] for name in ("older_than", "newer_than", "before", "after")):
-            merged["older_than"] = older_than
-        merged["mailbox"] = tuple(merged["mailbox"] or mailboxes)
-        policy, words = resolve(merged, now)
+        configured = ""
+        if not self.any_age and not (merged["older_than"] or merged["before"]):
+            merged["older_than"] = target.older_than
+            configured = f'{target.name}: older_than = "{target.older_than}" in the configuration'
+        merged["mailbox"] = tuple(merged["mailbox"] or target.mailboxes)
+        policy, words = resolve(merged, now, configured=configured)
         return replace(policy, demand_mailboxes=bool(self.options["mailbox"])), words
 
 

@@ -38,11 +38,12 @@ def prune(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **options
 
     selection, removal = Selection.take(options), Removal.take(options, shared)
     chosen = targets(accounts, options, shared, os.environ, place="archive")
-    removal.check(chosen, selection, now(), dry_run=dry_run)
+    refused = removal.check(chosen, selection, now(), dry_run=dry_run)
     return running.run_each(
         chosen,
         lambda target, screen, interrupt: running.run_prune(
             target, selection, screen, interrupt, dry_run=dry_run, removal=removal
         ),
         shared,
+        refused,
     )

@@ -29,7 +29,7 @@ from mailarchive.restore import undo
 from mailarchive.sources import Purpose, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from types import FrameType, TracebackType
     from typing import Self
@@ -41,9 +41,8 @@ if TYPE_CHECKING:
     from mailarchive.events import Finished, RestoreFinished
     from mailarchive.job import Deletion
     from mailarchive.policy import Policy
-    from mailarchive.ports import Archive, Catalogue
+    from mailarchive.ports import Archive, Catalogue, Source
     from mailarchive.screen import Screen
-    from mailarchive.sources.imap import ImapSource
 
 
 class Interrupted(KeyboardInterrupt):
@@ -106,8 +105,19 @@ class Interrupt:
         self.code = self._CODES[signal.Signals(number)]
 
 
-def run_each(targets: Sequence[Target], work: Callable[[Target, Screen, Interrupt], ExitCode], shared: Shared) -> int:
+def run_each(
+    targets: Sequence[Target],
+    work: Callable[[Target, Screen, Interrupt], ExitCode],
+    shared: Shared,
+    refused: Mapping[str, MailarchiveError] | None = None,
+) -> int:
     """Do the same on each target, one after the other; one that fails does not stop the others.
+
+    Args:
+        targets: What to work on.
+        work: What to do on each.
+        shared: What every command knows.
+        refused: What stops a target before anything is done on it, by its name.
 
     Returns:
         The most serious of their codes; that of a signal if one came.
@@ -120,6 +130,8 @@ def run_each(targets: Sequence[Target], work: Callable[[Target, Screen, Interrup
                 codes.append(interrupt.code)
                 break
             try:
+                if refused and target.name in refused:
+                    raise refused[target.name]
                 code = work(target, screen, interrupt)
             except MailarchiveError as error:
                 show_traceback(error, shared)
@@ -147,7 +159,7 @@ def run_backup(
     """
     task = _task("backup", target, selection, removal, screen=screen, interrupt=interrupt)
 
-    def job(source: ImapSource, archive: Archive, catalogue: Catalogue) -> Finished:
+    def job(source: Source, archive: Archive, catalogue: Catalogue) -> Finished:
         return backup(
             source,
             archive,
@@ -179,7 +191,7 @@ def run_prune(
     deletion = task.deletion
     assert deletion is not None
 
-    def job(source: ImapSource, archive: Archive, catalogue: Catalogue) -> Finished:
+    def job(source: Source, archive: Archive, catalogue: Catalogue) -> Finished:
         return prune(
             source,
             archive,
@@ -205,7 +217,7 @@ def run_undo(target: Target, of: str, screen: Screen, interrupt: Interrupt, *, d
     """
     run = _run("undo", target, now(), f"what {of} deleted", None)
 
-    def job(source: ImapSource, archive: Archive, catalogue: Catalogue) -> RestoreFinished:
+    def job(source: Source, archive: Archive, catalogue: Catalogue) -> RestoreFinished:
         return undo(
             source,
             archive,
@@ -240,7 +252,7 @@ def _task(
     interrupt: Interrupt,
 ) -> _Task:
     started = now()
-    policy, words = selection.policy(started, older_than=target.older_than, mailboxes=target.mailboxes)
+    policy, words = selection.policy(started, target)
     deletion = None
     if removal is not None:
         policy = removal.applied(policy, target)
@@ -253,10 +265,6 @@ def _task(
 
 def _run(command: str, target: Target, started: datetime, selection: str, cut_off: datetime | None) -> Run:
     number = f"{started.astimezone(UTC).strftime('%Y-%m-%dT%H%M%SZ')}-{secrets.token_hex(3)}"
-    # An account is found by its run; a one-off must be named again.
-    words = ["mailarchive", "undo", number]
-    if target.is_one_off:
-        words += [target.address.identity, "--archive", str(target.archive)]
     return Run(
         id=number,
         command=command,
@@ -267,12 +275,12 @@ def _run(command: str, target: Target, started: datetime, selection: str, cut_of
         started=started,
         selection=selection,
         cut_off=cut_off,
-        undo=shlex.join(words),
+        undo=shlex.join(target.undo(number)),
     )
 
 
 def _carry_out(
-    job: Callable[[ImapSource, Archive, Catalogue], Finished | RestoreFinished],
+    job: Callable[[Source, Archive, Catalogue], Finished | RestoreFinished],
     target: Target,
     run: Run,
     screen: Screen,
@@ -302,7 +310,8 @@ def _carry_out(
             raise ArchiveError(f"there is no archive in {target.archive}", hint="mailarchive backup makes one")
         places = None if is_new or dry_run else _places(stack, target, run, screen, dry_run=dry_run)
         password = password_for(target.password)
-        source = stack.enter_context(connect(target.address, password.reveal(), target.trust, purpose=purpose))
+        source = connect(target.address, password.reveal(), target.trust, purpose=purpose)
+        stack.enter_context(source)
         archive, catalogue = places or _places(stack, target, run, screen, dry_run=dry_run)
         # Only now: a Ctrl-C at the password prompt or while connecting ends the program at once.
         with interrupt:

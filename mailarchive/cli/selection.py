@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mailarchive import dates
-from mailarchive.cli.options import converted
+from mailarchive.cli.options import ContradictionError, converted
 from mailarchive.errors import UsageError
 from mailarchive.policy import DateKind, HeaderTests, Policy
 
@@ -21,16 +21,28 @@ FUTURE = timedelta(days=2)
 """A Date header further ahead than this is not believed."""
 
 
-def resolve(options: Mapping[str, Any], now: datetime) -> tuple[Policy, str]:
+def resolve(options: Mapping[str, Any], now: datetime, *, configured: str = "") -> tuple[Policy, str]:
     """Turn the options of `cli.options` into a policy and words.
 
+    Args:
+        options: By name.
+        now: Aware, in the local zone.
+        configured: What to call the age that mail must have, where it is not from the command line.
+
     Raises:
+        ContradictionError: No message can be of that age and as the options demand.
         UsageError: A text cannot be read, or two options contradict each other.
     """
     _refuse_breaks(options)
     before, before_words = _bound(options, now, "older_than", "before")
     after, after_words = _bound(options, now, "newer_than", "after")
     if before is not None and after is not None and after >= before:
+        if configured:
+            theirs = next(name for name in ("newer_than", "after") if options[name])
+            raise ContradictionError(
+                f"{configured} and --{theirs.replace('_', '-')} {options[theirs]} leave no message",
+                hint="add --older-than or --before, which takes the place of the account's older_than",
+            )
         raise UsageError("no message can be both before and after these dates", hint="exchange the two")
     policy = Policy(
         before=before,

@@ -38,6 +38,9 @@ class Target:
         wait: Seconds to wait for another run on the archive.
         remember: Whether the absence of the archive is an error in later runs; not for one that is soon removed.
         deletion: What the account says about deleting; the command line comes before it.
+        config: The configuration, if it does not stand where it is looked for.
+        trusted: The options of the command line that say whom to trust.
+        lasting: Whether the server is still there when the program has ended.
     """
 
     name: str
@@ -50,11 +53,25 @@ class Target:
     wait: float = 0.0
     remember: bool = True
     deletion: DeletionKeys = field(default_factory=DeletionKeys)
+    config: Path | None = None
+    trusted: tuple[str, ...] = ()
+    lasting: bool = True
 
     @property
     def is_one_off(self) -> bool:
         """Whether it is a URL and no account of the configuration."""
         return self.password.account is None
+
+    def undo(self, run: str) -> tuple[str, ...]:
+        """Give the command that puts back what a run deletes; empty if there is none.
+
+        An account is found by its run; a one-off must be named again. Nothing can be put back over POP3.
+        """
+        if self.address.protocol == "pop" or not self.lasting:
+            return ()
+        config = ("--config", str(self.config)) if self.config is not None else ()
+        place = (self.address.identity, "--archive", str(self.archive)) if self.is_one_off else ()
+        return ("mailarchive", *config, "undo", run, *place, *self.trusted)
 
 
 def targets(
@@ -75,7 +92,7 @@ def targets(
         place: The option, without its hyphens, that names the archive of a URL.
 
     Raises:
-        UsageError: A URL beside other accounts, or without its archive; an archive beside accounts.
+        UsageError: A URL beside other accounts, or without its archive; an archive or a user beside accounts.
         ConfigError: The configuration is missing or wrong.
     """
     from mailarchive import dates
@@ -89,14 +106,26 @@ def targets(
         return [_one_off(urls[0], options, environ, wait, place=place, may_ask=may_ask)]
     if options[place]:
         raise UsageError(f"--{place} goes with a URL; an account has its archive in the configuration")
+    if options["user"]:
+        raise UsageError("--user goes with a URL; an account has its user in the configuration")
     from mailarchive.config import load
 
-    config = load(Path(shared.config) if shared.config else None, environ=environ)
-    return [_of_account(account, options, environ, wait, may_ask=may_ask) for account in config.select(accounts)]
+    named = Path(shared.config) if shared.config else None
+    config = load(named, environ=environ)
+    return [
+        _of_account(account, options, environ, wait, named=named, may_ask=may_ask)
+        for account in config.select(accounts)
+    ]
 
 
 def _of_account(
-    account: Account, options: Mapping[str, Any], environ: Mapping[str, str], wait: float, *, may_ask: bool
+    account: Account,
+    options: Mapping[str, Any],
+    environ: Mapping[str, str],
+    wait: float,
+    *,
+    named: Path | None,
+    may_ask: bool,
 ) -> Target:
     password = PasswordSources(
         command=options["password_command"],
@@ -118,6 +147,8 @@ def _of_account(
         account.mailboxes,
         wait,
         deletion=account.deletion,
+        config=None if named is None else named.absolute(),
+        trusted=_trusted(options),
     )
 
 
@@ -137,7 +168,7 @@ def _one_off(
         prompt=_prompt(address) if may_ask else None,
     )
     trust = _trust(_path(options["ca_file"]), options["fingerprint"])
-    return Target(address.user, address, archive, password, trust, wait=wait)
+    return Target(address.user, address, archive, password, trust, wait=wait, trusted=_trusted(options))
 
 
 def _path(text: str | None) -> Path | None:
@@ -158,11 +189,25 @@ def _trust(ca_file: Path | None, fingerprint: str | None) -> Trust:
         raise UsageError(f"--fingerprint: {error}", hint="openssl x509 -noout -fingerprint -sha256 -in FILE") from None
 
 
+def _trusted(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the options about trust as they can be typed again, in any folder."""
+    file = _path(options["ca_file"])
+    words = ("--ca-file", str(file)) if file is not None else ()
+    return (*words, "--fingerprint", options["fingerprint"]) if options["fingerprint"] else words
+
+
 def _prompt(address: ServerAddress) -> Callable[[], str]:
-    """Make the question for the password of an account; the answer is not echoed."""
+    """Make the question for the password of an account; the answer is not echoed. EOFError if there is no answer."""
 
     def ask() -> str:
-        answer: str = click.prompt(f"Password of {address.user} on {address.host}", hide_input=True, err=True)
+        try:
+            answer: str = click.prompt(f"Password of {address.user} on {address.host}", hide_input=True, err=True)
+        except click.Abort as abort:
+            # Click makes one of the end of the input (Ctrl-D) and of an interrupt (Ctrl-C).
+            ended = isinstance(abort.__context__, EOFError)
+            if not ended:
+                raise
+            raise EOFError from None
         return answer
 
     return ask

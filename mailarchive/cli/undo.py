@@ -31,8 +31,9 @@ def undo(run: str, server: str | None, *, dry_run: bool, shared: Shared, **optio
     """  # noqa: D301 - Click reads the backspace as "leave this paragraph as it is"
     from mailarchive.cli import running
     from mailarchive.cli.targets import targets
-    from mailarchive.cli.undoing import find
+    from mailarchive.cli.undoing import find, refuse_swapped
 
+    refuse_swapped(run, server)
     chosen = targets((server,) if server else (), options, shared, os.environ, place="archive")
     target, of = find(run, chosen)
     return running.run_each(

@@ -13,13 +13,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from mailarchive.demo import mailbox_commands, message_commands, session_commands
+from mailarchive.demo import mailbox_commands, message_commands, pop_commands, session_commands
+from mailarchive.demo.pop import Maildrops, PopSession
 from mailarchive.demo.session import Dialect, Session
 from mailarchive.demo.wire import HungUpError, Wire
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mailarchive.demo.store import Store
 
@@ -63,16 +64,25 @@ class Port:
         self._accepting.start()
 
     def close(self) -> None:
-        """Wait for the end of all threads; those whose client takes nothing are cut off."""
+        """Take no more clients, and let those that wait for a command end."""
         self._waker.close()
         self._accepting.join()
         self._woken.close()
         self._listener.close()
-        deadline = time.monotonic() + _PATIENCE
-        self._hang_up(writing=False)
-        self._join(deadline)
-        self._hang_up(writing=True)
-        self._join(deadline + _PATIENCE / 2)
+        self.hang_up(writing=False)
+
+    def hang_up(self, *, writing: bool) -> None:
+        """End the lines of all clients that there are; of those that take nothing only if `writing`."""
+        with self._lock:
+            for wire in self._clients.values():
+                wire.hang_up(writing=writing)
+
+    def join(self, deadline: float) -> None:
+        """Wait for the end of all clients, at most until a time of the monotonic clock."""
+        with self._lock:
+            threads = list(self._clients)
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _accept(self) -> None:
         with selectors.DefaultSelector() as ready:
@@ -108,30 +118,21 @@ class Port:
                 wire.close()
                 del self._clients[threading.current_thread()]
 
-    def _hang_up(self, *, writing: bool) -> None:
-        with self._lock:
-            for wire in self._clients.values():
-                wire.hang_up(writing=writing)
-
-    def _join(self, deadline: float) -> None:
-        with self._lock:
-            threads = list(self._clients)
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-
 
 class DemoServer:
-    """An IMAP4rev1 server over a store; a context manager that starts and stops it.
+    """An IMAP4rev1 and POP3 server over a store; a context manager that starts and stops it.
+
+    POP3 shows the INBOX of the same accounts on a port of its own, with the same TLS.
 
     Args:
         store: Its accounts; may be looked at and changed while the server runs.
         host: The address to listen on; the ports are free ones.
-        ssl_context: Makes the port speak TLS from the first byte.
-        starttls_context: Offers STARTTLS, and then takes no password before it.
+        ssl_context: Makes the ports speak TLS from the first byte.
+        starttls_context: Offers STARTTLS and STLS, and then takes no password before it.
         record: Called with each command line of each client, as it came, literals left out.
-        dialect: What it understands, if not what this module says.
-        hidden: Capabilities of the dialect that it shall not have, such as `UIDPLUS`; their commands are answered with
-            BAD, their response codes left out.
+        dialect: What it understands of IMAP, if not what this module says.
+        hidden: Capabilities that it shall not have, such as `UIDPLUS` of the dialect or `UIDL` of POP3; their commands
+            are answered with BAD or `-ERR`, their response codes left out.
     """
 
     def __init__(
@@ -151,8 +152,11 @@ class DemoServer:
         self._starttls_context = starttls_context
         self._record = record
         self._dialect = dialect.without(hidden)
+        self._hidden = hidden
+        self._maildrops = Maildrops()
         self._stopping = threading.Event()
         self._imap: Port | None = None
+        self._pop: Port | None = None
 
     @property
     def imap_port(self) -> int:
@@ -160,18 +164,30 @@ class DemoServer:
         assert self._imap is not None, "the server has not been started"
         return self._imap.number
 
+    @property
+    def pop_port(self) -> int:
+        """The TCP port of POP3; only while the server runs."""
+        assert self._pop is not None, "the server has not been started"
+        return self._pop.number
+
     def start(self) -> None:
         """Listen; does nothing if it does already."""
         if self._imap is None:
             self._stopping.clear()
             self._imap = Port(self.host, self._serve_imap, self._stopping, self._ssl_context)
+            try:
+                self._pop = Port(self.host, self._serve_pop, self._stopping, self._ssl_context)
+            except OSError:
+                self.stop()
+                raise
 
     def stop(self) -> None:
-        """Say BYE to every client and close everything, within a second; does nothing if it is stopped."""
-        if self._imap is not None:
+        """End every session, with BYE in IMAP, and close all, within a second; does nothing if it is stopped."""
+        ports = [port for port in (self._imap, self._pop) if port is not None]
+        if ports:
             self._stopping.set()
-            self._imap.close()
-            self._imap = None
+            _close(ports)
+            self._imap = self._pop = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -189,3 +205,28 @@ class DemoServer:
             starttls=self._starttls_context,
             record=self._record,
         ).serve()
+
+    def _serve_pop(self, wire: Wire) -> None:
+        PopSession(
+            wire,
+            self.store,
+            self._maildrops,
+            pop_commands.COMMANDS,
+            self._stopping,
+            stls=self._starttls_context,
+            record=self._record,
+            hidden=self._hidden,
+        ).serve()
+
+
+def _close(ports: Sequence[Port]) -> None:
+    """Close ports; those whose client takes nothing are cut off, all at the same time."""
+    for port in ports:
+        port.close()
+    deadline = time.monotonic() + _PATIENCE
+    for port in ports:
+        port.join(deadline)
+    for port in ports:
+        port.hang_up(writing=True)
+    for port in ports:
+        port.join(deadline + _PATIENCE / 2)

@@ -6,11 +6,10 @@ the same way whatever was wrong with it.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from typing import TYPE_CHECKING, Final
 
+from mailarchive.demo import sasl
 from mailarchive.demo.session import Command, NoError, State
 from mailarchive.demo.syntax import BadError
 
@@ -90,13 +89,9 @@ def authenticate(session: Session, arguments: Arguments) -> bytes:
     if answer == b"*":
         raise BadError("cancelled")
     try:
-        plain = base64.b64decode(answer.removeprefix(b"="), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise BadError("that is not base64 of UTF-8") from None
-    parts = plain.split("\0")
-    if len(parts) != 3:
-        raise BadError("PLAIN takes three parts")
-    identity, user, password = parts
+        identity, user, password = sasl.plain(answer)
+    except ValueError as error:
+        raise BadError(str(error)) from None
     if identity not in ("", user):
         raise NoError(b"[AUTHORIZATIONFAILED] nobody may act for others here")
     return _sign_in(session, user, password)

@@ -199,8 +199,8 @@ class Plain:
     # Events
 
     def _on_started(self, event: Started) -> None:
+        # What is kept back already belongs to this run: it was said while its archive was opened.
         self._started = event
-        self._waiting.clear()
 
     def _on_planned(self, event: Planned) -> None:
         if self._started is not None and self._started.dry_run:

@@ -61,7 +61,11 @@ def plan_lines(
         lines += _expected_lines(planned, width)
     if planned.held:
         lines += fold(["nothing would be deleted:", safe(planned.held, limit=_LONG)], width, "warn")
-    return lines if asking else [*lines, *_sentence(started, planned, width)]
+    if not asking:
+        lines += _sentence(started, planned, width)
+    if not planned.complete:
+        lines += fold(["interrupted:", "this is only a part of the plan"], width, "warn")
+    return lines
 
 
 def _expected_lines(planned: Planned, width: int) -> list[Line]:
@@ -116,8 +120,7 @@ def result_lines(
     marked = any(count for why, count in finished.kept if why in (Refusal.MARKED, ItemState.MARKED))
     if marked if finished.method == Method.MARK else total.deleted:
         lines += _method_note(finished.method, width, done=True)
-    words = finished.undo or f"mailarchive undo {finished.run}"
-    undo = [f"undo with: {safe(words, limit=1000)}"] if total.deleted else []
+    undo = [f"undo with: {safe(finished.undo, limit=1000)}"] if finished.undo else []
     return [*lines, *_whereabouts(finished.archive, finished.run, undo, width, home)]
 
 
@@ -132,6 +135,9 @@ def restore_lines(
         lines += restore_table(finished, width=width, encoding=encoding, dry_run=dry_run)
     elif not finished.exit_code:
         lines.append(Line("  nothing to put back"))
+    if left := finished.total.left:
+        were = "was" if left == 1 else "were"
+        lines += fold([f"{messages(left)} {were} not reached;", "run it again for the rest"], width, "warn")
     lines += _quota_lines(finished.quota, None, width, bar=bar)
     if dry_run:
         return [*lines, Line("  nothing was changed")]
@@ -182,11 +188,15 @@ def settled_text(event: Settled) -> str:
 
 
 def _kept_lines(kept: tuple[tuple[str, int], ...], width: int) -> list[Line]:
-    """Say why messages stay on the server: `kept: 18 flagged, 3 sent after the cut-off`."""
+    """Say why messages stay on the server: `kept: 18 flagged, 3 sent after the cut-off`.
+
+    A reason that has a comma or a colon of its own makes semicolons stand between them.
+    """
     reasons = [f"{format_count(count)} {safe(why)}" for why, count in kept]
     if not reasons:
         return []
-    parts = [f"{reason}," for reason in reasons[:-1]] + reasons[-1:]
+    sign = ";" if any(mark in reason for reason in reasons for mark in ",:;") else ","
+    parts = [f"{reason}{sign}" for reason in reasons[:-1]] + reasons[-1:]
     return fold([f"kept: {parts[0]}", *parts[1:]], width)
 
 

@@ -86,7 +86,7 @@ def restore_table(
         return _Row(encodable(name, encoding), cells, "bad" if numbers.failed else role)
 
     rows = [row(safe(name), numbers) for name, numbers in finished.mailboxes]
-    header = ("deleted", "to put back" if dry_run else "put back", "there already", "failed", "bytes")
+    header = ("of the run", "to put back" if dry_run else "put back", "there already", "failed", "bytes")
     return _table(header, [*rows, row("total", finished.total, "total")], width)
 
 

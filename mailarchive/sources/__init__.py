@@ -10,6 +10,7 @@ from mailarchive.errors import UsageError
 if TYPE_CHECKING:
     from mailarchive.address import ServerAddress
     from mailarchive.sources.imap import ImapSource
+    from mailarchive.sources.pop import PopSource
     from mailarchive.sources.tls import Trust
 
 
@@ -21,15 +22,17 @@ class Purpose(Enum):
     RESTORE = auto()
 
 
-def connect(address: ServerAddress, password: str, trust: Trust, *, purpose: Purpose = Purpose.READ) -> ImapSource:
+def connect(
+    address: ServerAddress, password: str, trust: Trust, *, purpose: Purpose = Purpose.READ
+) -> ImapSource | PopSource:
     """Connect and sign in.
 
     Raises:
-        UsageError: The protocol of the address is not spoken here.
+        UsageError: The purpose cannot be on this server.
         AccountError: Unreachable, not trusted, sign-in refused, or to be tried later.
     """
-    if address.protocol != "imap":
-        raise UsageError(f"{address.shown}: only IMAP servers can be read", hint="use imaps://user@host")
+    if address.protocol == "pop":
+        return _connect_pop(address, password, trust, purpose)
     # Imported here, because `--help` must not wait for ssl and imapclient.
     from mailarchive.sources.imap import ImapSource
     from mailarchive.sources.imap_gate import Phase
@@ -37,3 +40,16 @@ def connect(address: ServerAddress, password: str, trust: Trust, *, purpose: Pur
 
     phases = {Purpose.READ: Phase.READING, Purpose.DELETE: Phase.DELETING, Purpose.RESTORE: Phase.RESTORING}
     return ImapSource(sign_in(address, password, trust), phases[purpose])
+
+
+def _connect_pop(address: ServerAddress, password: str, trust: Trust, purpose: Purpose) -> PopSource:
+    if purpose is Purpose.RESTORE:
+        raise UsageError("POP3 takes no messages, so nothing can be put back over it", hint="name the IMAP server")
+    from mailarchive.sources.pop import PopSource
+    from mailarchive.sources.pop_session import Secret, sign_in
+
+    return PopSource(
+        lambda: sign_in(address, Secret(password), trust),
+        may_delete=purpose is Purpose.DELETE,
+        quiet_end=address.host.endswith((".gmail.com", ".googlemail.com")),
+    )

@@ -102,6 +102,10 @@ class ImapSource:
         """Make a mailbox."""
         return imap_append.create(self._commands, name)
 
+    def unmark(self, mailbox: Mailbox, uids: Sequence[UID | UIDL]) -> None:
+        r"""Take `\Deleted` off messages that we marked once."""
+        imap_append.unmark(self._commands, mailbox, sorted(int(uid) for uid in uids))
+
     def append(self, mailbox: Mailbox, message: Appending) -> UID | None:
         """Put a message into a mailbox; gives its UID where the server tells it."""
         return imap_append.append(self._commands, mailbox, message)
@@ -243,6 +247,19 @@ class ImapMailbox:
         r"""Give every message that carries `\Deleted`."""
         with self._answered("the server does not say which messages are marked"):
             return frozenset(Marks(self._commands).all(self.status.exists + 1000))
+
+    def present(self, uids: Sequence[UID | UIDL]) -> frozenset[UID | UIDL]:
+        """Say which of these are there by UID SEARCH; a server that does not search says nothing against the look."""
+        try:
+            return frozenset(imap_list.found(self._commands, sorted(int(uid) for uid in uids), b""))
+        except Refused:
+            return frozenset()
+
+    def matching(self, uids: Sequence[UID | UIDL], imap_search: str) -> frozenset[UID | UIDL]:
+        """Say which of these the user's own SEARCH keys find now."""
+        with self._answered("the server cannot search"):
+            keys = b"(" + imap_search.encode("utf-8") + b")"
+            return frozenset(imap_list.found(self._commands, sorted(int(uid) for uid in uids), keys))
 
     @contextmanager
     def _answered(self, otherwise: str) -> Iterator[None]:

@@ -16,12 +16,13 @@ from mailarchive.errors import MailboxError, MessageError
 from mailarchive.model import ANSWERED, DRAFT, FLAGGED, SEEN, UID, Mailbox
 from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import Refused, quoted
+from mailarchive.sources.imap_expunge import Marks
 from mailarchive.sources.imap_gate import AWAY, CHANGING_LINE, Phase
 from mailarchive.sources.imap_items import GMAIL
 from mailarchive.sources.imap_list import MONTHS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from mailarchive.ports import Appending
@@ -76,6 +77,17 @@ def append(commands: Commands, mailbox: Mailbox, message: Appending) -> UID | No
         if message.labels and uid is not None and GMAIL in commands.capability:
             _label(commands, mailbox, uid, message.labels)
     return uid
+
+
+def unmark(commands: Commands, mailbox: Mailbox, uids: Sequence[int]) -> None:
+    r"""Take `\Deleted` off messages, as the second half of taking a run back that only marked them."""
+    with commands.gate.enter(Phase.RESTORING):
+        try:
+            commands.run(b"SELECT", quoted(mailbox.wire))
+            for part in Marks(commands).sets(uids):
+                commands.run(b"UID STORE", part + rb" -FLAGS.SILENT (\Deleted)")
+        except Refused as refused:
+            raise refused.error(commands.wire.peer, "the server does not take marks off") from None
 
 
 def _label(commands: Commands, mailbox: Mailbox, uid: UID, labels: frozenset[str]) -> None:

@@ -38,6 +38,8 @@ LITERAL_CAP = 1024**3
 DRAIN_CAP = 4 * LITERAL_CAP
 """Octets of the largest literal that is read at all, to get at what stands behind it."""
 
+EMPTY = "the server sent an empty text for it"
+
 _COMMON_BODY = re.compile(COMMON + rb"BODY\[\] \{(\d{1,10})\}\r?\n\Z")
 
 
@@ -143,6 +145,7 @@ class _Fetching:
     def __init__(self, commands: Commands, wanted: dict[int, RemoteMessage]) -> None:
         self.wanted = wanted
         self.arrived: set[int] = set()
+        self.empty: set[int] = set()
         self.items = b"(UID FLAGS INTERNALDATE" + identity(commands) + b" BODY.PEEK[])"
         self._commands = commands
 
@@ -202,7 +205,7 @@ class _Fetching:
         self.arrived.update(uids)
         for uid in uids:
             if uid in still:
-                yield NotFetched(UID(uid), why)
+                yield NotFetched(UID(uid), EMPTY if uid in self.empty else why)
             else:
                 yield NotFetched(UID(uid), "gone by another hand", gone=True)
 
@@ -221,9 +224,14 @@ class _Fetching:
                         raise AssertionError("a body was not read to its end")
                     self.arrived.add(int(found.message.uid))
                     continue
-            if found is not None and found.uid in self.wanted and found.uid not in self.arrived:
-                self.arrived.add(int(found.uid))
-                yield found
+            if found is None or found.uid not in self.wanted or found.uid in self.arrived:
+                continue
+            if found.reason == EMPTY:
+                # Dovecot says so of a message that another hand removes in this moment, so it is looked for again.
+                self.empty.add(int(found.uid))
+                continue
+            self.arrived.add(int(found.uid))
+            yield found
 
     def _declined(self, body: Body) -> NotFetched | None:
         """Read a body to its end without keeping it; gives what is to be told of it."""
@@ -280,7 +288,7 @@ def _careful(commands: Commands, line: bytes) -> Body | NotFetched | None:
     if isinstance(items.body, bytes) and items.body:
         # RFC 9051 lets a server send a short body as a quoted string.
         return _Short(commands, items, items.body)
-    return NotFetched(items.uid, "the server sent an empty text for it")
+    return NotFetched(items.uid, EMPTY)
 
 
 def _check_size(commands: Commands, literal: Literal) -> None:

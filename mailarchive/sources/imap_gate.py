@@ -48,6 +48,7 @@ _SHAPES: Final = {
     b"UID MOVE": re.compile(_SET + b" " + _QUOTED),
 }
 _MARKS = re.compile(_SET + rb" [+-]FLAGS\.SILENT \(\\Deleted\)")
+_UNMARK = re.compile(_SET + rb" -FLAGS\.SILENT \(\\Deleted\)")
 _LABELS = re.compile(rb"\d{1,10} \+X-GM-LABELS\.SILENT \(" + _QUOTED + rb"(?: " + _QUOTED + rb")*\)")
 AWAY = re.compile(rb'"\\\\(?:TRASH|SPAM|JUNK)"', re.IGNORECASE)
 """Labels that take a message away from where it is."""
@@ -115,7 +116,7 @@ class Gate:
         """Refuse a command that changes messages in any other way than the phase is for."""
         shape = _SHAPES.get(command)
         if command == b"UID STORE":
-            shape = _MARKS if self._phase is Phase.DELETING else _LABELS
+            shape = _MARKS if self._phase is Phase.DELETING else _UNMARK if b"X-GM" not in arguments else _LABELS
         if shape is None:
             return
         if not shape.fullmatch(arguments):

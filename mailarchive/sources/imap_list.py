@@ -17,7 +17,7 @@ from imapclient import imap_utf7
 from mailarchive.errors import MailboxError, ProtocolError
 from mailarchive.model import INBOX, UID, Mailbox, RemoteMessage, is_inbox
 from mailarchive.sources import uid_set
-from mailarchive.sources.imap_commands import Refused
+from mailarchive.sources.imap_commands import LINE, Refused
 from mailarchive.sources.imap_items import facts
 from mailarchive.sources.imap_lexer import OversizedError
 
@@ -178,6 +178,16 @@ def _prefixes(kind: Value) -> Iterator[bytes]:
     for space in kind if isinstance(kind, list) else ():
         if isinstance(space, list) and space and isinstance(space[0], bytes):
             yield space[0]
+
+
+def found(commands: Commands, uids: Sequence[int], keys: bytes) -> list[UID]:
+    """Ask UID SEARCH which of these messages are there and fit the keys; raises Refused."""
+    there: set[int] = set()
+    for part, some in uid_set.commands(uids, octets=LINE - len(keys) - 64):
+        hits = Hits(commands, most=len(some) + WINDOW)
+        commands.run(b"UID SEARCH", b"UID " + part + (b" " + keys if keys else b""), hits.take)
+        there.update(set(hits.uids) & set(some))
+    return [UID(uid) for uid in sorted(there)]
 
 
 class Lister:

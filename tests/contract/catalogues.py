@@ -41,5 +41,10 @@ def order(
         fresh = RemoteMessage(row.uid, row.size_announced, row.internal_date, flags)
         items.append(OrderItem(row.uid, row.digest, row.size, row.location, fresh, row.ident))
     return ExpungeOrder(
-        Mailbox(rows[0].mailbox), rows[0].uidvalidity or 0, tuple(items), How(method), strangers, seal=expunge._SEAL
+        Mailbox(rows[0].mailbox),
+        rows[0].uidvalidity or 0,
+        tuple(items),
+        How(method),
+        strangers=strangers,
+        seal=expunge._SEAL,
     )

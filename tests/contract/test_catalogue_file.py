@@ -272,7 +272,7 @@ def test_a_catalogue_of_version_1_is_brought_to_today(version_1: Path, tmp_path:
         assert (row.digest, row.size, row.archived_at) == (ROW.digest, 1234, datetime(2020, 1, 1, tzinfo=UTC))
         assert (row.object_id, row.confirmed, row.put_back) == ("", False, False)
         assert catalogue.placements("Été", 7)[UID(17)] == Known(
-            ROW.location, 1200, row.internal_date, unsure=True, hold="", put_back=False
+            ROW.location, 1200, row.internal_date, unsure=True, octets=1234, archived_at=row.archived_at
         )
         catalogue.begin("run1", {"command": "prune", "started": "now"})
         batch = catalogue.intend("run1", order(row))

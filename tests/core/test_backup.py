@@ -100,7 +100,11 @@ def test_the_bytes_are_durable_before_the_row_that_vouches_for_them(source: Memo
     run_backup(source, archive, catalogue)
     steps = [step for step in archive.steps.log if step != "write"]
     begin = ["manifest sync", "commit"]
-    assert steps == begin + ["link"] * 4 + begin + ["link"] * 2 + begin + ["commit", "manifest sync", "commit"]
+    assert steps == begin + ["commit"] + ["link"] * 4 + begin + ["link"] * 2 + begin + [
+        "commit",
+        "manifest sync",
+        "commit",
+    ]
 
 
 def test_the_manifest_says_what_happened(source: MemorySource) -> None:
@@ -155,7 +159,7 @@ def test_what_came_whole_before_the_line_died_is_kept(source: MemorySource, erro
     source.cut_after, source.cut_error = 2, error
     archive, catalogue = MemoryArchive(), MemoryCatalogue()
     finished, said = run_backup(source, archive, catalogue)
-    assert len(archive.durable) == len(catalogue.rows) == 2
+    assert len(archive.durable) == len(catalogue.table) == 2
     assert finished.exit_code is error.exit_code  # type: ignore[attr-defined] # all three have one
     assert "2 of 6 messages were archived" in finished.error
     assert kinds(said).count("Archived") == 2
@@ -173,7 +177,7 @@ def test_a_mailbox_that_fails_in_the_middle_keeps_what_came_and_stops_no_other(s
     rows = dict(finished.mailboxes)
     assert (rows["INBOX"].archived, rows["INBOX"].failed) == (2, 2)
     assert rows["Work"].archived == 2
-    assert len(archive.durable) == len(catalogue.rows) == 4
+    assert len(archive.durable) == len(catalogue.table) == 4
     assert "the mailbox is gone" in warnings(said)
     assert finished.exit_code is ExitCode.PARTIAL
 
@@ -185,7 +189,7 @@ def test_a_disk_that_fails_vouches_for_nothing(source: MemorySource, where: str)
     setattr(archive, f"fail_{where}", DiskError("no space left"))
     finished, said = run_backup(source, archive, catalogue)
     assert finished.exit_code is ExitCode.DISK
-    assert (catalogue.rows, archive.durable) == ({}, {})
+    assert (catalogue.table, archive.durable) == ({}, {})
     assert not any(isinstance(event, Archived) for event in said)
     setattr(archive, f"fail_{where}", None)
     finished, _ = run_backup(source, archive, catalogue, run="run2")
@@ -209,7 +213,7 @@ def test_a_renumbered_mailbox_gives_no_second_copies(source: MemorySource) -> No
     assert any("numbered this mailbox anew" in each for each in warnings(said))
     assert len(archive.durable) == 6
     assert finished.exit_code is ExitCode.DONE
-    assert {row.uidvalidity for row in catalogue.rows.values() if row.mailbox == "INBOX"} == {1, 2}
+    assert {row.uidvalidity for row in catalogue.table.values() if row.mailbox == "INBOX"} == {1, 2}
 
 
 def test_a_mailbox_renumbered_between_listing_and_fetch_is_left_for_the_next_run(source: MemorySource) -> None:
@@ -278,7 +282,7 @@ def test_odd_mail_is_archived_and_held(source: MemorySource) -> None:
     assert [(event.uid, event.mailbox) for event in said if isinstance(event, Held)] == [(6, "INBOX")]
     assert finished.exit_code is ExitCode.PARTIAL
     assert finished.total.archived == 7
-    assert next(row for row in catalogue.rows.values() if row.uid == 6 and row.mailbox == "INBOX").hold
+    assert next(row for row in catalogue.table.values() if row.uid == 6 and row.mailbox == "INBOX").hold
     finished, _ = run_backup(source, archive, catalogue, run="run2")
     assert finished.exit_code is ExitCode.DONE
 
@@ -330,7 +334,7 @@ def test_the_user_stops_the_run_and_the_batch_is_finished(source: MemorySource) 
         return ExitCode.INTERRUPT if len(source.fetched) >= 2 else None
 
     finished, _ = run_backup(source, archive, catalogue, stop=stop)
-    assert len(archive.durable) == len(catalogue.rows) == 2
+    assert len(archive.durable) == len(catalogue.table) == 2
     assert finished.exit_code is ExitCode.INTERRUPT
     assert finished.error.startswith("interrupted; 2 of 6")
     finished, _ = run_backup(source, archive, catalogue, run="run2")
@@ -437,4 +441,4 @@ def test_a_disk_that_fails_at_the_very_end_is_told(source: MemorySource) -> None
     finished, said = run_backup(source, archive, catalogue)
     assert isinstance(said[-1], Finished)
     assert (finished.exit_code, finished.error) == (ExitCode.ARCHIVE, "the disk is gone")
-    assert len(catalogue.rows) == 6
+    assert len(catalogue.table) == 6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from mailarchive.plan import Listed, make, nearest
 from mailarchive.policy import Policy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mailarchive.model import UIDL
     from mailarchive.plan import Plan
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -23,9 +26,16 @@ def message(uid: int, day: int | None, size: int | None = 100) -> RemoteMessage:
     return RemoteMessage(UID(uid), size, START + timedelta(days=day) if day is not None else None, frozenset())
 
 
-def listed(name: str, fetch: list[RemoteMessage], already: list[RemoteMessage] | None = None) -> Listed:
+def listed(
+    name: str,
+    fetch: list[RemoteMessage],
+    already: list[RemoteMessage] | None = None,
+    stays: Mapping[int, str] | None = None,
+    **facts: Any,
+) -> Listed:
     """Make the listing of a mailbox."""
-    return Listed(Mailbox(name), MailboxStatus(50, 1), tuple(fetch), tuple(already or []))
+    why: dict[UID | UIDL, str] = {UID(uid): text for uid, text in (stays or {}).items()}
+    return Listed(Mailbox(name), MailboxStatus(50, 1), tuple(fetch), tuple(already or []), why, **facts)
 
 
 def uids(plan: Plan) -> dict[str, tuple[list[int], list[int]]]:
@@ -90,3 +100,79 @@ def test_the_nearest_name_is_a_guess_worth_making() -> None:
     assert nearest("Foo", ["Food", "INBOX"]) == "Food"
     assert nearest("inbx", ["Food", "INBOX"]) == "INBOX"
     assert nearest("zzz", ["Food", "INBOX"]) == ""
+
+
+OLDEST = [message(9, 0), message(8, 3)]
+STAYING = listed("A", [message(1, 5), message(2, 1)], OLDEST, {9: "flagged", 1: "a draft"})
+"""Of four messages the oldest and the youngest stay."""
+HELD = listed("H", [message(1, 0)], [message(2, 0)], held="numbered anew")
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Policy(limit=1), {"A": ([2], [9]), "B": ([], [])}),
+        (Policy(limit=2), {"A": ([2], [9]), "B": ([1], [])}),
+        (Policy(limit=3), {"A": ([2], [9, 8]), "B": ([1], [])}),
+        (Policy(free=100), {"A": ([2], [9]), "B": ([], [])}),
+        (Policy(free=101), {"A": ([2], [9]), "B": ([1], [])}),
+        (Policy(free=250, limit=2), {"A": ([2], [9]), "B": ([1], [])}),
+        (Policy(free=10_000), {"A": ([1, 2], [9, 8]), "B": ([1, 2], [])}),
+    ],
+)
+def test_in_a_run_that_deletes_what_stays_frees_nothing(
+    policy: Policy, expected: dict[str, tuple[list[int], list[int]]]
+) -> None:
+    """--limit counts what is fetched or deleted; --free what really goes, and what stays on the way is archived too."""
+    assert uids(make([STAYING, B], policy, deleting=True)) == expected
+
+
+def test_a_held_mailbox_frees_nothing_and_is_archived() -> None:
+    """Its messages count as work only where they are fetched."""
+    assert uids(make([HELD, B], Policy(free=100), deleting=True)) == {"H": ([1], [2]), "B": ([1], [])}
+    assert uids(make([HELD, B], Policy(limit=1), deleting=True)) == {"H": ([1], [2]), "B": ([], [])}
+
+
+@pytest.mark.parametrize(("percent", "gone"), [(95, 0), (90, 1), (80, 2), (70, 3)])
+def test_keep_under_counts_what_goes(percent: float, gone: int) -> None:
+    """What stays does not bring the use down."""
+    plan = make([STAYING, B], Policy(keep_under=percent), Quota(900, 1000), deleting=True)
+    assert plan.leaving == gone
+
+
+def test_the_greater_of_two_targets_counts() -> None:
+    """--free 250 asks for three messages, --keep-under 90 for one."""
+    plan = make([B, STAYING], Policy(free=250, keep_under=90), Quota(900, 1000), deleting=True)
+    assert plan.leaving == 3
+
+
+def test_an_unknown_size_frees_nothing() -> None:
+    """The server did not say how large it is."""
+    plan = make([listed("A", [message(1, 0, None), message(2, 1)])], Policy(free=1), deleting=True)
+    assert uids(plan) == {"A": ([1, 2], [])}
+
+
+def test_the_plan_of_a_deletion_says_what_goes_and_why_the_rest_stays() -> None:
+    """Each chosen message is deleted or kept, and each that is kept has its reason counted."""
+    plan = make([STAYING, HELD, B], Policy(), deleting=True)
+    told = plan.deletion("auto", held="the clock", quota=Quota(1, 2), doubted=True)
+    assert [(box.mailbox, box.selected, box.delete, box.delete_size, box.keep) for box in told.mailboxes] == [
+        ("A", 4, 2, 200, 2),
+        ("H", 2, 0, 0, 2),
+        ("B", 2, 2, 200, 0),
+    ]
+    assert dict(told.kept) == {"flagged": 1, "a draft": 1, "numbered anew": 2}
+    assert told.kept[0] == ("numbered anew", 2)
+    assert (told.delete, told.delete_size, plan.leaving) == (4, 400, 4)
+    assert (told.deleting, told.method, told.held, told.quota) == (True, "auto", "the clock", Quota(1, 2))
+    held = plan.deletion("auto", held="the amount")
+    assert (held.delete, held.delete_size, held.held) == (0, 0, "the amount")
+    plain = plan.event()
+    assert (plain.deleting, plain.delete, plain.kept) == (False, 0, ())
+
+
+def test_a_limit_leaves_no_second_fetch_of_what_it_leaves_out() -> None:
+    """What is to be confirmed belongs to what the plan holds."""
+    part = listed("A", [], OLDEST, unsure=tuple(OLDEST))
+    plan = make([part], Policy(limit=1), deleting=True)
+    assert [int(m.uid) for m in plan.mailboxes[0].unsure] == [9]

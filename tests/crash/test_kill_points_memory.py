@@ -52,12 +52,12 @@ def test_a_backup_killed_at_any_step_converges(before: bool, monkeypatch: pytest
             run_backup(source, archive, catalogue)
         # The process is gone: what was not durable is lost.
         archive.discard()
-        vouched = {row.location for row in catalogue.rows.values()}
+        vouched = {row.location for row in catalogue.table.values()}
         assert vouched <= set(archive.durable), f"step {stop_at} ({steps.log[-1]}): a row without its bytes"
         finished, _ = run_backup(source, archive, catalogue, run="run2")
         assert finished.exit_code is ExitCode.DONE
         assert archive.durable == whole.durable
-        assert set(catalogue.rows) == set(rows.rows)
+        assert set(catalogue.table) == set(rows.table)
         source.fetched.clear()
         finished, _ = run_backup(source, archive, catalogue, run="run3")
         assert source.fetched == []

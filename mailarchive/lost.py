@@ -1,0 +1,94 @@
+"""What a run intended to delete, as its manifest says (`archive-format.md` section 6).
+
+The law of this room: a manifest is read like a letter from a stranger: every value is checked, and what cannot be read
+is an error and not a guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mailarchive.errors import ArchiveError
+from mailarchive.model import UID, Digest, Location
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A message that a run intended to delete, as its manifest says.
+
+    Attributes:
+        uid: None where it had only a UIDL; it can be put back over IMAP all the same.
+        uidnext: The UID that the next message of the mailbox was to get then; what was put back since has no lower one.
+        announced: The size that the server announced then.
+    """
+
+    mailbox: str
+    uidvalidity: int
+    uid: UID | None
+    digest: Digest
+    size: int
+    location: Location
+    internal_date: datetime | None
+    flags: frozenset[str]
+    labels: frozenset[str]
+    uidnext: int
+    announced: int | None
+
+
+def lost(lines: Iterable[Mapping[str, object]]) -> list[Lost]:
+    """Read the messages that a run intended to delete; whether it did is for the server to show.
+
+    Left out are those of which the run itself has seen that the server kept them, but for those that it only marked.
+
+    Raises:
+        ArchiveError: A line cannot be read.
+    """
+    found: dict[tuple[object, ...], Lost] = {}
+    for line in lines:
+        key = (line.get("mailbox"), line.get("uidvalidity"), line.get("uid"), line.get("uidl"))
+        if line.get("type") == "expunging":
+            found[key] = _read(line)
+        elif line.get("type") == "kept" and line.get("state") != "marked":
+            found.pop(key, None)
+    return list(found.values())
+
+
+def _read(line: Mapping[str, object]) -> Lost:
+    try:
+        date = line.get("internal_date")
+        return Lost(
+            mailbox=_text(line["mailbox"]),
+            uidvalidity=_number(line["uidvalidity"]),
+            uid=UID(_number(line["uid"])) if "uid" in line else None,
+            digest=Digest(_text(line["digest"])),
+            size=_number(line["size"]),
+            location=Location(_text(line["location"])),
+            internal_date=datetime.fromisoformat(_text(date)) if date is not None else None,
+            flags=_texts(line.get("flags")),
+            labels=_texts(line.get("labels")),
+            uidnext=_number(line.get("uidnext") or 1),
+            announced=_number(line["announced"]) if line.get("announced") is not None else None,
+        )
+    except (KeyError, TypeError, ValueError):
+        raise ArchiveError("the manifest of that run cannot be read", hint="its format is not known here") from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _texts(value: object) -> frozenset[str]:
+    return frozenset(_text(each) for each in value) if isinstance(value, list) else frozenset()

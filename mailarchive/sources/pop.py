@@ -1,0 +1,267 @@
+"""A POP3 maildrop: one mailbox, locked while we are in it, without dates and flags (RFC 1939).
+
+The law of this room: DELE goes out only for an order and counts only with the answer to QUIT; when that is lost, the
+next session's UIDL decides. Anything else that goes wrong drops the line without QUIT, which undoes every DELE. The
+lock is held no longer than a chunk of messages takes.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final, Self
+
+from mailarchive import headers
+from mailarchive.errors import LaterError, MailarchiveError, MailboxError, ProtocolError, UnreachableError
+from mailarchive.model import (
+    INBOX,
+    POP_GENERATION,
+    UIDL,
+    Capabilities,
+    ItemState,
+    Mailbox,
+    MailboxStatus,
+    NotFetched,
+    RemoteMessage,
+    Sighting,
+    is_lasting,
+)
+from mailarchive.ports import ExpungeResult
+from mailarchive.sources.pop_drop import Drop, PopBody
+from mailarchive.sources.pop_lines import Declined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from types import TracebackType
+
+    from mailarchive.expunge import ExpungeOrder
+    from mailarchive.model import UID, Criteria
+    from mailarchive.sources.wire import Wire
+
+CHUNK: Final = 50
+"""Messages that are archived and deleted in one session; servers delete only at QUIT and drop long sessions."""
+GOODBYE: Final = 5.0
+"""Seconds in which a server may answer QUIT when nothing hangs on it."""
+PASSED = "it has no lasting name, and the session that listed it is over; the next run fetches it"
+UNCONFIRMED = "the server did not confirm the deletion, and the messages are still there"
+
+
+class PopSource:
+    """One signed-in POP3 account; see `ports.Source`. Use it as a context manager.
+
+    Args:
+        connect: Connects and signs in, each time that a session is needed.
+        may_delete: Whether DELE may ever be sent.
+        quiet_end: Whether a session that has fetched ends without QUIT, because the server would take that for more
+            than a goodbye (Gmail marks the messages as popped).
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], tuple[Wire, frozenset[str]]],
+        *,
+        may_delete: bool = False,
+        quiet_end: bool = False,
+    ) -> None:
+        self.capabilities = Capabilities(flags=False, internal_date=False, search=False, uidplus=True, chunk=CHUNK)
+        self.may_delete = may_delete
+        self._connect = connect
+        self._quiet_end = quiet_end
+        self._drop: Drop | None = None
+        self._sessions = 0
+        self.drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(polite=error is None)
+
+    @property
+    def advice(self) -> list[str]:
+        """What a person should know of this server."""
+        if not self._quiet_end:
+            return []
+        return ["over POP3, Gmail gives a part of the mail at a time and no labels; its IMAP is better for this"]
+
+    def close(self, *, polite: bool = True) -> None:
+        """End the session: with QUIT where nothing hangs on it, else by closing the line."""
+        drop, self._drop = self._drop, None
+        if drop is None:
+            return
+        if polite and not drop.lines.waiting and not (self._quiet_end and drop.fetched):
+            drop.lines.wire.end_within(GOODBYE)
+            with suppress(MailarchiveError, Declined):
+                drop.quit()
+        drop.lines.wire.close()
+
+    def abandon(self) -> None:
+        """Drop the line without QUIT, which undoes every DELE."""
+        self.close(polite=False)
+
+    def drop(self) -> Drop:
+        """Give the session, connecting anew if there is none."""
+        if self._drop is None:
+            wire, offered = self._connect()
+            try:
+                self._sessions += 1
+                self._drop = Drop(wire, offered, self._sessions)
+            except Declined as declined:
+                wire.close()
+                otherwise = ProtocolError(f"{wire.peer} does not list its messages: {declined.said}")
+                raise declined.error(wire.peer, "the server refuses") or otherwise from None
+            except BaseException:
+                wire.close()
+                raise
+        return self._drop
+
+    def mailboxes(self) -> tuple[list[Mailbox], list[str]]:
+        """Give the one mailbox that there is."""
+        return [Mailbox(INBOX, b"INBOX")], []
+
+    @contextmanager
+    def open(self, mailbox: Mailbox) -> Iterator[PopMailbox]:
+        """Open the maildrop; the session goes on from where it is."""
+        assert mailbox.name == INBOX
+        yield PopMailbox(self, writable=False)
+
+    @contextmanager
+    def select(self, mailbox: Mailbox) -> Iterator[PopMailbox]:
+        """Open the maildrop for deleting, in the session that has just fetched."""
+        assert mailbox.name == INBOX
+        yield PopMailbox(self, writable=self.may_delete)
+
+    def expunge(self, order: ExpungeOrder) -> ExpungeResult:
+        """Send DELE for what the order names, and QUIT; the session is over then."""
+        drop = self.drop()
+        uidls = [UIDL(str(item.uid)) for item in order.items]
+        there = [uidl for uidl in uidls if uidl in drop.numbers]
+        # Of a name that another session gave, absence says nothing.
+        states: dict[UID | UIDL, ItemState] = {
+            uidl: ItemState.GONE if uidl in drop.numbers or is_lasting(uidl) else ItemState.ROLLED_BACK
+            for uidl in uidls
+        }
+        said = ""
+        try:
+            with drop.lines.deleting():
+                for uidl, reason in drop.asked(b"DELE", "", there):
+                    if reason is not None:
+                        states[uidl] = ItemState.REFUSED
+                        said = reason
+        except BaseException:
+            # Without QUIT nothing has happened.
+            self.abandon()
+            raise
+        self._drop = None
+        try:
+            drop.quit()
+        except (Declined, UnreachableError, LaterError):
+            return self._settled(states)
+        return ExpungeResult(states, said)
+
+    def _settled(self, states: dict[UID | UIDL, ItemState]) -> ExpungeResult:
+        """Look in a new session what became of a QUIT that was not confirmed."""
+        numbers = self.drop().numbers
+        for uid in states:
+            uidl = UIDL(str(uid))
+            if uidl in numbers or not is_lasting(uidl):
+                states[uid] = ItemState.ROLLED_BACK
+        left = ItemState.ROLLED_BACK in states.values() or ItemState.REFUSED in states.values()
+        return ExpungeResult(states, UNCONFIRMED if left else "")
+
+
+class PopMailbox:
+    """The maildrop, open; see `ports.WritableMailbox`."""
+
+    def __init__(self, source: PopSource, *, writable: bool) -> None:
+        self._source = source
+        self.doubts: Sequence[str] = ()
+        self.status = MailboxStatus(
+            exists=len(source.drop().numbers),
+            uidvalidity=POP_GENERATION,
+            writable=writable,
+            obstacle="" if writable else "it is open for reading",
+        )
+
+    def listing(self, criteria: Criteria) -> list[RemoteMessage]:  # noqa: ARG002 - POP3 cannot narrow
+        """Give every message, the oldest first; dates and flags the protocol cannot say."""
+        drop = self._source.drop()
+        return [RemoteMessage(uidl, drop.sizes[uidl]) for uidl in drop.numbers]
+
+    def headers(self, messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID | UIDL, bytes]]:
+        """Give the header of each message by TOP; nothing where the server has no TOP."""
+        drop = self._source.drop()
+        yield from drop.tops([UIDL(str(m.uid)) for m in messages if m.uid in drop.numbers])
+
+    def probe(self, uids: Sequence[UID | UIDL]) -> Iterator[Sighting]:
+        """Look at messages afresh: size and header; a server without TOP must give them whole."""
+        drop = self._source.drop()
+        wanted = [UIDL(str(uid)) for uid in uids if uid in drop.numbers]
+        heads = {uidl: drop.heads[uidl] for uidl in wanted if uidl in drop.heads}
+        heads.update(drop.tops([uidl for uidl in wanted if uidl not in heads]))
+        for uidl in wanted:
+            head = heads.get(uidl)
+            if head is None:
+                head = drop.retrieved(uidl)
+            if head is not None:
+                message = RemoteMessage(uidl, drop.sizes[uidl], headers.arrival(head))
+                yield Sighting(message, head)
+
+    def present(self, uids: Sequence[UID | UIDL]) -> Collection[UID | UIDL]:
+        """Nothing: QUIT was answered, or the next session's list was read already."""
+        assert uids is not None
+        return ()
+
+    def matching(self, uids: Sequence[UID | UIDL], imap_search: str) -> Collection[UID | UIDL]:
+        """POP3 cannot search."""
+        assert imap_search is not None
+        return uids
+
+    def marked(self) -> frozenset[UID | UIDL]:
+        """Nothing: POP3 has no marks that another program could see."""
+        return frozenset()
+
+    def mark(self, uids: Sequence[UID | UIDL], *, deleted: bool) -> None:
+        """POP3 has no marks; there is nothing to give back."""
+
+    def in_trash(self, object_ids: Collection[str], trash: Mailbox) -> dict[str, UID]:
+        """POP3 has no trash."""
+        assert object_ids is not None
+        assert trash is not None
+        return {}
+
+    def expunge(self, order: ExpungeOrder) -> ExpungeResult:
+        """Carry an order out."""
+        if order.uidvalidity != self.status.uidvalidity:
+            raise AssertionError("an order for another generation")
+        if not self._source.may_delete:
+            raise AssertionError("this session may not delete")
+        return self._source.expunge(order)
+
+    def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[PopBody | NotFetched]:
+        """Give the bodies, in the order asked for."""
+        drop = self._source.drop()
+        there = []
+        for message in messages:
+            uidl = UIDL(str(message.uid))
+            if uidl in drop.numbers:
+                there.append(uidl)
+            elif is_lasting(uidl):
+                yield NotFetched(uidl, "gone by another hand", gone=True)
+            else:
+                yield NotFetched(uidl, PASSED)
+        for uidl, reason in drop.asked(b"RETR", "", there):
+            if reason is not None:
+                yield NotFetched(uidl, f"the server does not give it: {reason}")
+                continue
+            drop.fetched = True
+            body = PopBody(drop, uidl, remember=self._source.may_delete)
+            if body.empty:
+                yield NotFetched(uidl, "the server lists it and gives no text for it")
+                continue
+            yield body
+            if not body.drained:
+                # The rest of it would be taken for an answer.
+                self._source.abandon()
+                raise MailboxError("a message was left in the middle")

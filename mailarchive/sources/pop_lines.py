@@ -1,0 +1,156 @@
+"""Sends POP3 commands and reads their answers (RFC 1939, RFC 2449).
+
+The law of this room: a multi-line answer ends at CRLF, a dot, CRLF and at nothing else; the dot that a server puts
+before a line is taken off again; octets go through in pieces, never a whole message in memory, however long its lines
+are. DELE leaves only while an order is carried out; what else must not be sent is an error of the caller.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from mailarchive.errors import LaterError, ProtocolError, SignInError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mailarchive.errors import AccountError
+    from mailarchive.sources.wire import Wire
+
+LINE: Final = 64 * 1024
+"""Octets of a status line, and of a line of a listing."""
+LINES: Final = 1_000_000
+"""Lines of one listing."""
+
+READING: Final = frozenset({b"CAPA", b"LIST", b"NOOP", b"QUIT", b"RETR", b"RSET", b"STAT", b"TOP", b"UIDL"})
+_NUMBERED: Final = re.compile(rb"\d{1,10}(?: \d{1,10})?")
+_CODE = re.compile(r"\[([A-Z/-]{1,40})\]", re.IGNORECASE)
+_IN_USE = re.compile(r"maildrop (?:is )?already locked|lock(?:ed)? by another|mailbox (?:is )?in use", re.IGNORECASE)
+
+
+class Declined(Exception):  # noqa: N818 - a value between modules of this folder, mapped before it leaves it
+    """A `-ERR`; `said` is the server's sentence without secrets, still foreign text."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said or "refused without a reason"
+        found = _CODE.search(self.said)
+        self.code = found.group(1).upper() if found else ""
+        if not self.code and _IN_USE.search(self.said):
+            self.code = "IN-USE"
+
+    def error(self, peer: str, what: str) -> AccountError | None:
+        """Make the error that ends the account, where the code asks for one (RFC 2449 section 8, RFC 3206)."""
+        if self.code == "IN-USE":
+            return LaterError(f"another program holds the mailbox on {peer}: {self.said}")
+        if self.code == "LOGIN-DELAY":
+            return LaterError(f"{peer} wants a pause between two sign-ins: {self.said}")
+        if self.code == "SYS/TEMP":
+            return LaterError(f"{peer} asks to wait: {self.said}")
+        if self.code == "SYS/PERM":
+            return ProtocolError(f"{what}: {self.said}")
+        return SignInError(f"{what}: {self.said}") if self.code == "AUTH" else None
+
+
+class Lines:
+    """The commands of one POP3 session; answers come in the order of the commands.
+
+    Attributes:
+        waiting: How many answers are still on their way.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.waiting = 0
+        self._deleting = False
+
+    @contextmanager
+    def deleting(self) -> Iterator[None]:
+        """Let DELE through for a while."""
+        self._deleting = True
+        try:
+            yield
+        finally:
+            self._deleting = False
+
+    def send(self, command: bytes, arguments: bytes = b"") -> None:
+        """Send one command of the signed-in session."""
+        if command not in READING and not (command == b"DELE" and self._deleting):
+            raise AssertionError(f"{command.decode()} is not allowed now")
+        if arguments and not _NUMBERED.fullmatch(arguments):
+            raise AssertionError("a POP3 command takes message numbers only")
+        self.wire.send(command + (b" " + arguments if arguments else b"") + b"\r\n")
+        self.waiting += 1
+
+    def status(self) -> bytes:
+        """Read a status line; gives the text behind `+OK`. Raises Declined for `-ERR`."""
+        line = self.wire.readline(LINE).rstrip(b"\r\n")
+        self.waiting = max(0, self.waiting - 1)
+        if line[:3].upper() == b"+OK":
+            return line[3:].strip()
+        if line[:4].upper() == b"-ERR":
+            raise Declined(self.wire.words(line[4:].strip()))
+        raise ProtocolError(f"{self.wire.peer} sent something that is no POP3 answer")
+
+    def ask(self, command: bytes, arguments: bytes = b"") -> bytes:
+        """Send a command and read its status line."""
+        self.send(command, arguments)
+        return self.status()
+
+    def listing(self) -> Iterator[bytes]:
+        """Give the lines of a multi-line answer that is made of short lines, without CRLF."""
+        for _ in range(LINES):
+            line = self.wire.readline(LINE).rstrip(b"\r\n")
+            if line == b".":
+                return
+            yield line.removeprefix(b".")
+        raise ProtocolError(f"{self.wire.peer} lists without end")
+
+    def body(self) -> Iterator[bytes]:
+        r"""Give the octets of a message in pieces, exactly as the server was given them, up to CRLF `.` CRLF.
+
+        Each piece is a copy, so it stays good.
+        """
+        # The answer begins at the start of a line, as if a CRLF stood before it that is not part of the message.
+        held, virtual = b"\r\n", 2
+        while True:
+            block = held + self.wire.take()
+            out: list[bytes] = []
+            begin = at = 0
+            end = -1
+            while (at := block.find(b"\r\n.", at)) >= 0:
+                behind = block[at + 3 : at + 5]
+                if behind == b"\r\n":
+                    end = at
+                    break
+                if len(behind) < 2 and b"\r\n".startswith(behind):
+                    break
+                out.append(block[begin : at + 2])
+                begin = at = at + 3
+            if end >= 0:
+                out.append(block[begin : end + 2])
+                self.wire.give_back(len(block) - end - 5)
+                held = b""
+            else:
+                keep = _unfinished(block, begin)
+                out.append(block[begin:keep])
+                held = block[keep:]
+            piece = b"".join(out)
+            if piece and virtual:
+                taken = min(virtual, len(piece))
+                piece, virtual = piece[taken:], virtual - taken
+            if piece:
+                yield piece
+            if end >= 0:
+                return
+
+
+def _unfinished(block: bytes, begin: int) -> int:
+    r"""Say from where on a block may be the beginning of CRLF `.` CRLF, and must wait for what follows."""
+    for length in (4, 3, 2, 1):
+        start = len(block) - length
+        if start >= begin and b"\r\n.\r".startswith(block[start:]):
+            return start
+    return len(block)

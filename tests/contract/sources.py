@@ -1,0 +1,113 @@
+"""What the tests of sources share: letters with a known date, scripts of a POP3 server, and runs of the command.
+
+Law of this room: a script answers what a plain server would; what is strange in it stands in the test that asks for it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tests import maildir
+from tests.command import mailarchive
+from tests.servers.scripted_pop import QUIT, multiline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tests.command import Result
+    from tests.servers.scripted_pop import Script, ScriptedPop
+
+OLD = ("--older-than", "1y")
+DELETE = (*OLD, "--delete", "--yes")
+SIGNING_IN = re.compile(r"CAPA|USER .*|PASS .*|AUTH .*|[A-Za-z0-9+/=]{12,}")
+CAPA = (r"^CAPA$", b"+OK\r\nTOP\r\nUIDL\r\nUSER\r\nRESP-CODES\r\nPIPELINING\r\n.\r\n")
+NO_TOP = (r"^CAPA$", b"+OK\r\nUIDL\r\nUSER\r\nRESP-CODES\r\n.\r\n")
+SIGN_IN = ((r"^USER .", b"+OK\r\n"), (r"^PASS .", b"+OK\r\n"))
+
+
+def stamp(date: datetime) -> str:
+    """Write a date as a header field has it."""
+    return f"{date:%a, %d %b %Y %H:%M:%S %z}"
+
+
+def letter(number: int, *, days: int | None = 800, size: int = 60) -> bytes:
+    """Make a message that came so many days ago, or that bears no date at all."""
+    lines = [f"Message-ID: <{number}@example.org>", "From: a@example.org", f"Subject: number {number}"]
+    if days is not None:
+        when = stamp(datetime.now(UTC) - timedelta(days=days, minutes=number))
+        lines = [f"Received: from a by b; {when}", f"Date: {when}", *lines]
+    body = f"{number:06d}." * (size // 7 + 1)
+    return ("\r\n".join([*lines, "", body]) + "\r\n").encode()
+
+
+def letters(*numbers: int, days: int = 800) -> dict[str, bytes]:
+    """Make messages by the UIDL of each."""
+    return {f"u{number}": letter(number, days=days) for number in numbers}
+
+
+def lines(*rows: str | bytes) -> bytes:
+    """Give the answer that has these lines."""
+    return b"+OK\r\n" + b"".join((row if isinstance(row, bytes) else row.encode()) + b"\r\n" for row in rows) + b".\r\n"
+
+
+def session(mail: Mapping[str, bytes], *first: tuple[str, bytes], quits: bool = True) -> Script:
+    """Give the script of a session over this maildrop; `first` is asked before the rest."""
+    numbered = list(enumerate(mail.items(), 1))
+    listed = (r"^LIST$", lines(*(f"{number} {len(octets)}" for number, (_, octets) in numbered)))
+    named = (r"^UIDL$", lines(*(f"{number} {uidl}" for number, (uidl, _) in numbered)))
+    script = [*first, CAPA, CAPA, *SIGN_IN, listed, named]
+    for number, (_, octets) in numbered:
+        head = octets.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        script += [(rf"^TOP {number} 0$", multiline(head))] * 4
+        script += [(rf"^RETR {number}$", multiline(octets))] * 2
+        script += [(rf"^DELE {number}$", b"+OK marked\r\n")]
+    return [*script, QUIT] if quits else script
+
+
+def pop_url(port: int, user: str = "me") -> str:
+    """Make the URL of a POP3 server on this computer without TLS."""
+    return f"pop+insecure://{user.replace('@', '%40')}@127.0.0.1:{port}"
+
+
+def backup(server: ScriptedPop, archive: Path, *words: str, password: str = "secret") -> Result:
+    """Run a backup from the scripted server, with --json."""
+    return mailarchive("--json", "backup", pop_url(server.port), "--to", archive, *words, password=password)
+
+
+def said(commands: Sequence[str]) -> list[str]:
+    """Give what was said after the sign-in."""
+    return [command for command in commands if not SIGNING_IN.fullmatch(command)]
+
+
+def sessions(server: ScriptedPop) -> list[list[str]]:
+    """Give what was said after the sign-in, session by session."""
+    return [said(commands) for commands in server.commands]
+
+
+def verbs(commands: Sequence[str], *wanted: str) -> list[str]:
+    """Give the commands that begin with one of these words."""
+    return [command for command in commands if command.split(" ")[0] in wanted]
+
+
+def held(archive: Path) -> list[bytes]:
+    """Give the octets of every file of an archive."""
+    return sorted(each.octets for each in maildir.files(archive))
+
+
+def total(result: Result) -> dict[str, int]:
+    """Give the numbers at the end of a run."""
+    numbers: dict[str, int] = result.end["total"]
+    return numbers
+
+
+def deleted(result: Result) -> list[str]:
+    """Name the messages that a run says are gone."""
+    return [event["uid"] for event in result.events if event["event"] == "expunged"]
+
+
+def warned(result: Result) -> str:
+    """Give all warnings of a run."""
+    return "\n".join(event["message"] for event in result.events if event["event"] == "warned")

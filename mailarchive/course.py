@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from mailarchive import expunge, guards, reconcile
+from mailarchive import expunge, guards, reconcile, stranded
 from mailarchive.errors import (
     ArchiveError,
     ConfigError,
     ExitCode,
     MailarchiveError,
+    MailboxError,
     UsageError,
     worst,
 )
@@ -193,11 +194,26 @@ class Course:
         manifest = self._begun()
         if self._sane:
             work.catalogue.trust_clock(work.run.started)
+        self._finish_in_trash()
         work.waiting = {part.mailbox.name: len(part.fetch) for part in the_plan.mailboxes}
         for part in the_plan.mailboxes:
             if work.stop() is None:
                 step(part, manifest, self._remover)
         work.catalogue.saw(work.run.id, {part.mailbox.name: part.status for part in the_plan.mailboxes})
+
+    def _finish_in_trash(self) -> None:
+        """Remove from Gmail's trash what an interrupted deletion has left there, or say that it is there."""
+        work, how, remover = self._work, self._how, self._remover
+        if not work.stranded or how is None or how.trash is None:
+            return
+        gone = 0
+        if how.method is Method.GMAIL and remover is not None and not remover.held:
+            try:
+                gone = stranded.remove(self._source, work, how.trash, work.stranded)
+            except MailboxError as error:
+                work.warn(error.message, how.trash.name)
+            remover.deleted += gone
+        stranded.tell(work, len(work.stranded) - gone, how.trash)
 
     def _finished(self, trouble: MailarchiveError | None, seconds: float) -> Finished:
         work, remover = self._work, self._remover

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mailarchive.events import Planned, Report
     from mailarchive.expunge import How
     from mailarchive.labels import Labels
-    from mailarchive.model import Run
+    from mailarchive.model import Placement, Run
     from mailarchive.policy import Policy
     from mailarchive.ports import Archive, Catalogue, Stop
 
@@ -68,6 +68,7 @@ class Work:
         labels: What labels mean, on a server that has them.
         kept: Why messages stayed on the server although a deletion was asked for.
         held: Why nothing more may be deleted in a mailbox, by its name.
+        stranded: Messages that an interrupted deletion has left in the trash (Gmail).
         how: How the run deletes; None if it does not.
         archived_before: Only what was archived at or before this instant is deleted; None for any.
     """
@@ -85,6 +86,7 @@ class Work:
     labels: Labels | None = None
     kept: Counter[str] = field(default_factory=Counter)
     held: dict[str, str] = field(default_factory=dict)
+    stranded: list[Placement] = field(default_factory=list)
     how: How | None = None
     archived_before: datetime | None = None
 

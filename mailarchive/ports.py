@@ -203,6 +203,10 @@ class CanAppend(Protocol):
         """Make a mailbox. Raises MailboxError if the server refuses."""
         ...
 
+    def label(self, mailbox: Mailbox, uid: UID, labels: frozenset[str]) -> None:
+        """Put labels on a message, where the server has labels. Raises MessageError if it refuses."""
+        ...
+
     def unmark(self, mailbox: Mailbox, uids: Sequence[UID | UIDL]) -> None:
         r"""Take `\Deleted` off messages that we marked once."""
         ...

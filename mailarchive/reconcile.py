@@ -18,10 +18,10 @@ from mailarchive.expunge import fingerprint, same_message, trash_of
 from mailarchive.model import DELETED, ItemState, Method, in_order, named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mailarchive.job import Work
-    from mailarchive.model import UID, UIDL, Mailbox
+    from mailarchive.model import UID, UIDL, Mailbox, Placement, Sighting
     from mailarchive.ports import Manifest, OpenBatch, OpenMailbox, Source, WritableMailbox
 
 
@@ -91,10 +91,7 @@ def _writing(
         ids = {row.object_id: row.uid for row, _ in batch.items if states[row.uid] is ItemState.GONE}
         for object_id in box.in_trash(ids.keys() - {""}, trash):
             states[ids[object_id]] = ItemState.IN_TRASH
-        stuck = sum(state is ItemState.IN_TRASH for state in states.values())
-        if stuck:
-            what = "of an interrupted deletion are in the trash, and free no quota until it is emptied"
-            work.warn(f"{stuck} messages {what}", batch.mailbox)
+        work.stranded += [row for row, _ in batch.items if states[row.uid] is ItemState.IN_TRASH]
     _close(work, manifest, batch, states)
 
 
@@ -140,10 +137,8 @@ def _states(box: OpenMailbox, batch: OpenBatch) -> tuple[dict[UID | UIDL, ItemSt
     marked: set[UID | UIDL] = set()
     if not rows:
         return states, marked
-    for sighting in box.probe(in_order(rows)):
+    for sighting in _seen(box, {uid: row for uid, (row, _) in rows.items()}):
         message = sighting.message
-        if message.uid not in rows:
-            continue
         row, was_deleted = rows[message.uid]
         if not same_message(row, message, headers.envelope(sighting.head)):
             states[message.uid] = ItemState.ABANDONED
@@ -163,6 +158,19 @@ def _states(box: OpenMailbox, batch: OpenBatch) -> tuple[dict[UID | UIDL, ItemSt
         }
         marked = set()
     return states, marked
+
+
+def _seen(box: OpenMailbox, rows: Mapping[UID | UIDL, Placement]) -> Iterator[Sighting]:
+    """Look at messages, and once more at those that do not seem to be what they were (see `examining`)."""
+    doubtful = []
+    for sighting in box.probe(in_order(rows)):
+        uid = sighting.message.uid
+        if uid in rows and not same_message(rows[uid], sighting.message, headers.envelope(sighting.head)):
+            doubtful.append(uid)
+        elif uid in rows:
+            yield sighting
+    if doubtful:
+        yield from (sighting for sighting in box.probe(doubtful) if sighting.message.uid in doubtful)
 
 
 def _close(

@@ -27,7 +27,7 @@ from mailarchive.errors import (
 from mailarchive.events import NotPutBack, PutBack, RestoreFinished, Restoring, Return
 from mailarchive.job import Work
 from mailarchive.lost import lost as read_lost
-from mailarchive.model import DELETED, Criteria, in_order
+from mailarchive.model import DELETED, UID, Criteria, in_order
 from mailarchive.policy import Policy
 from mailarchive.ports import Appending, CanAppend, HasQuota
 from mailarchive.verify import read_back
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from mailarchive.events import Report
     from mailarchive.lost import Lost
-    from mailarchive.model import UID, UIDL, Location, Mailbox, Quota, RemoteMessage, Run
+    from mailarchive.model import UIDL, Location, Mailbox, Quota, RemoteMessage, Run
     from mailarchive.ports import Archive, Catalogue, Manifest, OpenMailbox, Source, Stop
 
 HEAD = 64 * 1024
@@ -162,29 +162,36 @@ class _Returner:
             taken = {each.uid for index, each in enumerate(lost) if index in there or index in marked}
             gone = [index for index in range(len(lost)) if index not in there and index not in marked]
             left = {uid: message for uid, message in listed.items() if uid not in taken}
-            return there | self._returned(box, lost, gone, left), marked
+            returned = self._returned(box, lost, gone, left)
+            bare = [(UID(int(uid)), lost[i].labels) for i, uid in returned.items() if _lacks(lost[i], listed[uid])]
+        if bare and self.manifest is not None:
+            # A try that was killed just after it sent a message has not given it its labels.
+            assert isinstance(self.source, CanAppend)
+            for uid, labels in bare:
+                self.source.label(mailbox, uid, labels)
+        return there | returned.keys(), marked
 
     def _returned(
         self, box: OpenMailbox, lost: Sequence[Lost], gone: Sequence[int], listed: Mapping[UID | UIDL, RemoteMessage]
-    ) -> set[int]:
-        """Find those that an earlier try has put back, each at most once."""
+    ) -> dict[int, UID | UIDL]:
+        """Find those that an earlier try has put back, by index, each at most once."""
         shelf = Shelf(listed, box.status.uidvalidity)
         candidates = {index: fitting for index in gone if (fitting := shelf.fitting(lost[index]))}
         if not candidates:
-            return set()
+            return {}
         probed = {uid for fitting in candidates.values() for uid in fitting}
         idents = {each.message.uid: headers.envelope(each.head).ident for each in box.probe(in_order(probed))}
         if probed - idents.keys():
             raise MailboxError("nothing is put back here: the server lists messages and does not show them")
         taken: set[UID | UIDL] = set()
-        found: set[int] = set()
+        found: dict[int, UID | UIDL] = {}
         for index, fitting in candidates.items():
             ident = self._ident(lost[index])
             for uid in fitting:
                 # Without anything to compare by, only one of the same date and size is the same.
                 if uid not in taken and idents[uid] == ident and (ident or _is(lost[index], listed[uid])):
                     taken.add(uid)
-                    found.add(index)
+                    found[index] = uid
                     break
         return found
 
@@ -328,6 +335,11 @@ class Shelf:
         if same:
             found += self._by_date.get(each.internal_date, ())
         return [uid for uid in dict.fromkeys(found) if int(uid) >= first]
+
+
+def _lacks(each: Lost, message: RemoteMessage) -> bool:
+    """Tell whether a message that was put back lacks labels that it had."""
+    return message.labels is not None and bool(each.labels - message.labels)
 
 
 def _is(each: Lost, message: RemoteMessage | None) -> bool:

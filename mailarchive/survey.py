@@ -184,9 +184,6 @@ def _stays(message: RemoteMessage, envelope: Envelope | None, row: Known | None,
         return Refusal.HOLD.value
     if row is not None and row.unsure and not fetching:
         return Refusal.UNSURE.value
-    fresh = row is None or row.archived_at is None or row.archived_at > (work.archived_before or row.archived_at)
-    if work.archived_before is not None and fresh:
-        return Refusal.TOO_FRESH.value
     if work.how is not None and work.how.method is Method.MARK and DELETED in (message.flags or ()):
         return Keep.MARKED.value
     policy = work.policy
@@ -194,7 +191,10 @@ def _stays(message: RemoteMessage, envelope: Envelope | None, row: Known | None,
     loose = policy if envelope is not None else replace(policy, headers=HeaderTests(), date=DateKind.RECEIVED)
     excluded = work.labels.excluded(message) if work.labels is not None else ""
     why = loose.keeps(message, envelope, excluded=excluded, put_back=row is not None and row.put_back)
-    return why.value if why is not None else ""
+    if why is not None:
+        return why.value
+    fresh = row is None or row.archived_at is None or row.archived_at > (work.archived_before or row.archived_at)
+    return Refusal.TOO_FRESH.value if work.archived_before is not None and fresh else ""
 
 
 def _known(mailbox: Mailbox, status: MailboxStatus, work: Work) -> Mapping[UID | UIDL, Known]:

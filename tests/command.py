@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mailarchive.cli import run
@@ -27,6 +29,18 @@ class Result:
     err: str
     peak: int = 0
     """Largest resident size in octets, of a process of its own."""
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The lines of a run with --json."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def end(self) -> dict[str, Any]:
+        """The line with which a run with --json ended."""
+        last = self.events[-1]
+        assert "finished" in last["event"], last
+        return last
 
 
 def mailarchive(*words: str | Path, password: str = "secret") -> Result:
@@ -61,3 +75,15 @@ def process(
 def plain_url(port: int, user: str) -> str:
     """Make the URL of a server on this computer without TLS."""
     return f"imap+insecure://{quote(user, safe='')}@127.0.0.1:{port}"
+
+
+def start_of_day(years_ago: int = 0, days_ago: int = 0) -> datetime:
+    """Give the instant of `--older-than 1y` or `30d` by another way than the program's."""
+    today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days_ago)
+    leap = years_ago and (today.month, today.day) == (2, 29)
+    return (
+        (today.replace(day=28) if leap else today)
+        .replace(year=today.year - years_ago)
+        .replace(tzinfo=None)
+        .astimezone()
+    )

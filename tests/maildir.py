@@ -22,6 +22,7 @@ class Found:
     epoch: int
     flags: str
     mtime: float
+    inode: int
 
 
 def files(archive: Path) -> list[Found]:
@@ -36,7 +37,8 @@ def files(archive: Path) -> list[Found]:
         assert hashlib.sha256(octets).hexdigest().startswith(parts.group(2)), path
         assert len(octets) == int(parts.group(3)), path
         folder = path.parent.parent.relative_to(archive).as_posix()
-        found.append(Found(folder, octets, int(parts.group(1)), parts.group(4), path.stat().st_mtime))
+        status = path.stat()
+        found.append(Found(folder, octets, int(parts.group(1)), parts.group(4), status.st_mtime, status.st_ino))
     return found
 
 

@@ -173,6 +173,10 @@ class MemorySource:
             self.boxes.setdefault(name, {})
         return Mailbox(name, name.encode(), "/")
 
+    def label(self, mailbox: Mailbox, uid: UID, labels: frozenset[str]) -> None:
+        """There are no labels here."""
+        raise AssertionError((mailbox, uid, labels))
+
     def unmark(self, mailbox: Mailbox, uids: Sequence[UID | UIDL]) -> None:
         """Take marks off."""
         WritableMemoryMailbox(self, mailbox.name).mark(uids, deleted=False)

@@ -102,6 +102,10 @@ class ImapSource:
         """Make a mailbox."""
         return imap_append.create(self._commands, name)
 
+    def label(self, mailbox: Mailbox, uid: UID, labels: frozenset[str]) -> None:
+        """Put labels on a message (X-GM-EXT-1)."""
+        imap_append.label(self._commands, mailbox, uid, labels)
+
     def unmark(self, mailbox: Mailbox, uids: Sequence[UID | UIDL]) -> None:
         r"""Take `\Deleted` off messages that we marked once."""
         imap_append.unmark(self._commands, mailbox, sorted(int(uid) for uid in uids))

@@ -75,7 +75,7 @@ def append(commands: Commands, mailbox: Mailbox, message: Appending) -> UID | No
         number = int(found.group(1)) if found else 0
         uid = UID(number) if 1 <= number <= uid_set.HIGHEST else None
         if message.labels and uid is not None and GMAIL in commands.capability:
-            _label(commands, mailbox, uid, message.labels)
+            label(commands, mailbox, uid, message.labels)
     return uid
 
 
@@ -90,17 +90,20 @@ def unmark(commands: Commands, mailbox: Mailbox, uids: Sequence[int]) -> None:
             raise refused.error(commands.wire.peer, "the server does not take marks off") from None
 
 
-def _label(commands: Commands, mailbox: Mailbox, uid: UID, labels: frozenset[str]) -> None:
-    """Put labels on a message that was just appended (X-GM-EXT-1); those that no server can take are left out."""
-    sets = list(_label_sets(quoted(label.encode("utf-8", "replace")) for label in sorted(labels)))
+def label(commands: Commands, mailbox: Mailbox, uid: UID, labels: frozenset[str]) -> None:
+    """Put labels on a message (X-GM-EXT-1); those that no server can take are left out."""
+    sets = list(_label_sets(quoted(text.encode("utf-8", "replace")) for text in sorted(labels)))
     if not sets:
         return
-    try:
-        commands.run(b"SELECT", quoted(mailbox.wire))
-        for texts in sets:
-            commands.run(b"UID STORE", b"%d +X-GM-LABELS.SILENT (%s)" % (uid, texts))
-    except Refused as refused:
-        raise MessageError(f"it is there again, but the server does not put its labels on: {refused.said}") from None
+    with commands.gate.enter(Phase.RESTORING):
+        try:
+            commands.run(b"SELECT", quoted(mailbox.wire))
+            for texts in sets:
+                commands.run(b"UID STORE", b"%d +X-GM-LABELS.SILENT (%s)" % (uid, texts))
+        except Refused as refused:
+            raise MessageError(
+                f"it is there again, but the server does not put its labels on: {refused.said}"
+            ) from None
 
 
 def _label_sets(texts: Iterable[bytes]) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Resolved]:
         raise AssertionError
 
     def record(target: Target, selection: Selection, *_: object, removal: Removal, **__: object) -> ExitCode:
-        policy, _words = selection.policy(now(), older_than=target.older_than, mailboxes=target.mailboxes)
+        policy, _words = selection.policy(now(), target)
         deletion = removal.deletion(target, now(), nobody)
         found.append(Resolved(target, removal, removal.applied(policy, target), deletion))
         return ExitCode.DONE

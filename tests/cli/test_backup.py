@@ -240,6 +240,33 @@ def test_the_demo_shows_everything_and_takes_its_files_away(tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_demo_offers_no_undo_on_a_server_that_ends_with_it(tmp_path: Path) -> None:
+    """Neither in its output nor in its help, whether or not the archive stays."""
+    assert "undo with" not in mailarchive("demo").out
+    assert "undo with" not in mailarchive("demo", "--to", tmp_path / "a").out
+    ends = [event["undo"] for event in mailarchive("demo", "--json").events if event["event"] == "finished"]
+    assert ends == ["", "", ""]
+    text = " ".join(mailarchive("demo", "--help").out.split())
+    assert "says how to undo it" not in text
+    assert "The server ends with the demo, so there is nothing to undo then." in text
+
+
+def test_the_demo_over_pop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One mailbox, no quota but that of the server itself, and the same proof; nothing is left behind."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    result = mailarchive("demo", "--pop")
+    assert (result.code, result.err) == (0, "")
+    assert "$ mailarchive backup pop+insecure://demo@127.0.0.1:" in result.out
+    assert "POP3 shows one mailbox of them, INBOX, with 344 messages." in result.out
+    assert "has used 92 % of its quota" in result.out
+    assert "  quota: " not in result.out
+    assert "Before: 344 messages in INBOX. Now: " in result.out
+    assert "Lost: 0. Changed: 0. Used of the quota: 7" in result.out
+    assert "undo with" not in result.out
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_demo_keeps_its_files_if_asked(tmp_path: Path) -> None:
     """--to DIR: an archive like any other."""
     result = mailarchive("demo", "--to", tmp_path / "a")

@@ -171,6 +171,7 @@ def test_who_asked_for_the_method_is_remembered(
         ("", ("--newer-than", "1y"), True),
         ("older_than = '1y'", (), True),
         ("older_than = '1y'", ("--before", "2020"), False),
+        ("older_than = '1y'", ("--after", "2001"), True),
         ("", ("--after", "2020"), False),
         ("", ("--older-than", "1y", "--after", "2001"), True),
         ("", ("--larger-than", "1M"), False),
@@ -183,6 +184,122 @@ def test_a_cut_off_that_counts_from_now_is_known_as_one(
     configure(home, "", defaults)
     assert mailarchive("backup", *words).code == 0
     assert runs[0].policy.relative is relative
+
+
+@pytest.mark.parametrize(
+    ("words", "years"),
+    [
+        ((), 2),
+        (("--newer-than", "9y"), 2),
+        (("--after", "2001"), 2),
+        (("--older-than", "3y"), 3),
+        (("--older-than", "3y", "--newer-than", "9y"), 3),
+        (("--before", "2020"), None),
+    ],
+)
+def test_only_another_end_takes_the_place_of_the_age_of_the_account(
+    runs: list[Resolved], home: Path, words: tuple[str, ...], years: int | None
+) -> None:
+    """A beginning does not: mail that the account wants to stay would be deleted."""
+    configure(home, "delete = true\nolder_than = '2y'")
+    assert mailarchive("backup", *words).code == 0
+    before = runs[0].policy.before
+    assert before is not None
+    year = 2020 if years is None else now().year - years
+    assert before.year == year
+
+
+# The environment
+
+NEGATIVE = [
+    (("backup", "--yes", *OLD), "NO_DELETE", "delete = true", "deletion", None),
+    (("prune", "--yes"), "UNSEEN", "", "seen", False),
+    (("prune", "--yes"), "UNFLAGGED", "", "flagged", False),
+    (("prune", "--yes", *OLD), "NO_KEEP_FLAGGED", "keep_flagged = true", "keep_flagged", False),
+    (("prune", "--yes", *OLD), "NO_KEEP_UNREAD", "keep_unread = true", "keep_unread", False),
+]
+
+
+def value(run: Resolved, name: str) -> object:
+    """Give what came of an option: of the policy, or whether there is a deletion."""
+    return run.deletion if name == "deletion" else getattr(run.policy, name)
+
+
+@pytest.mark.parametrize(("words", "variable", "keys", "name", "expected"), NEGATIVE)
+def test_the_environment_may_say_no(
+    runs: list[Resolved],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    words: tuple[str, ...],
+    variable: str,
+    keys: str,
+    name: str,
+    expected: object,
+) -> None:
+    """By the negative name of an option, as on the command line; an option that is typed comes before it."""
+    configure(home, keys)
+    monkeypatch.setenv(f"MAILARCHIVE_{words[0].upper()}_{variable}", "1")
+    assert mailarchive(*words).code == 0
+    assert value(runs[0], name) == expected
+    negative = f"--{variable.lower().replace('_', '-')}"
+    positive = negative.replace("--no-", "--").replace("--un", "--")
+    assert mailarchive(*words, positive).code == 0
+    assert value(runs[1], name) != expected
+
+
+@pytest.mark.parametrize(("words", "variable", "keys", "name", "expected"), NEGATIVE)
+def test_a_no_that_is_denied_says_nothing(
+    runs: list[Resolved],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    words: tuple[str, ...],
+    variable: str,
+    keys: str,
+    name: str,
+    expected: object,
+) -> None:
+    """`MAILARCHIVE_BACKUP_NO_DELETE=0` asks for no deletion, and an empty variable is none."""
+    configure(home, keys)
+    for text in ("0", ""):
+        monkeypatch.setenv(f"MAILARCHIVE_{words[0].upper()}_{variable}", text)
+        assert mailarchive(*words, *OLD).code == 0
+        assert value(runs[-1], name) != expected
+    configure_again = home / ".config" / "mailarchive" / "config.toml"
+    configure_again.write_text(configure_again.read_text().replace("delete = true", ""))
+    monkeypatch.setenv("MAILARCHIVE_BACKUP_NO_DELETE", "0")
+    assert mailarchive("backup", *OLD).code == 0
+    assert runs[-1].deletion is None
+
+
+@pytest.mark.parametrize(
+    ("command", "yes", "no"),
+    [
+        ("backup", "DELETE", "NO_DELETE"),
+        ("prune", "SEEN", "UNSEEN"),
+        ("prune", "FLAGGED", "UNFLAGGED"),
+        ("prune", "KEEP_FLAGGED", "NO_KEEP_FLAGGED"),
+        ("prune", "KEEP_UNREAD", "NO_KEEP_UNREAD"),
+    ],
+)
+def test_a_yes_and_a_no_in_the_environment_are_refused(
+    runs: list[Resolved], home: Path, monkeypatch: pytest.MonkeyPatch, *, command: str, yes: str, no: str
+) -> None:
+    """Exit 2; both variables are named. Two that say the same are fine."""
+    configure(home)
+    prefix = f"MAILARCHIVE_{command.upper()}_"
+    monkeypatch.setenv(prefix + no, "true")
+    monkeypatch.setenv(prefix + yes, "1")
+    result = mailarchive(command, *OLD, "--yes")
+    assert (result.code, runs) == (2, [])
+    assert f"error: {prefix}{yes} and {prefix}{no} contradict each other\nhint: unset one of them" in result.err
+    monkeypatch.setenv(prefix + yes, "0")
+    assert mailarchive(command, *OLD, "--yes").code == 0
+    monkeypatch.setenv(prefix + no, "perhaps")
+    result = mailarchive(command, *OLD, "--yes")
+    assert result.code == 2
+    assert "'perhaps' is not a valid boolean" in result.err
 
 
 # What does not delete, and what takes no password

@@ -85,14 +85,73 @@ def test_the_age_of_the_account_is_a_selection(runs: list[Resolved], home: Path)
     assert [run.deletion is not None for run in runs] == [True, True]
 
 
-def test_one_account_without_a_selection_stops_the_command(runs: list[Resolved], home: Path) -> None:
-    """Nothing is begun, and the account is named."""
-    more = f'[account.two]\nserver = "{URL}"\ndelete = true\n'
-    configure(home, "delete = true\nolder_than = '1y'", more=more)
+def test_one_account_without_a_selection_stops_nothing_but_itself(runs: list[Resolved], home: Path) -> None:
+    """Exit 10 when its turn comes, with what to write where; the accounts before and after it are backed up."""
+    more = "".join(
+        f'[account."{name}"]\nserver = "{URL}"\n{keys}\n' for name, keys in (("t.w", "delete = true"), ("z", ""))
+    )
+    asked = configure(home, "delete = true\nolder_than = '1y'", more=more)
     result = mailarchive("backup")
+    assert result.code == 10
+    assert [run.target.name for run in runs] == ["home", "z"]
+    assert result.err.count("error: ") == 1
+    assert "error: t.w: which mail is to be deleted? delete = true is in the configuration, and nothing" in result.err
+    assert "hint: add older_than = \"1y\" to [account.'t.w']\n" in result.err
+    assert not asked.exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_deletion_that_is_typed_is_refused_as_a_whole(
+    runs: list[Resolved], home: Path, command: tuple[str, ...]
+) -> None:
+    """Exit 2 before anything is begun: it is the command line that lacks something."""
+    configure(home, "delete = true\nolder_than = '1y'", more=f'[account.two]\nserver = "{URL}"\ndelete = true\n')
+    result = mailarchive(*command, "--yes")
     assert (result.code, runs) == (2, [])
-    assert "two: which mail" in result.err
-    assert mailarchive("backup", "home").code == 0
+    assert "two: which mail is to be deleted? Nothing says so" in result.err
+    assert mailarchive(*command, "--yes", "home").code == 0
+
+
+@pytest.mark.parametrize("words", [("--newer-than", "30d"), ("--after", f"{now():%Y-%m-%d}")])
+def test_an_age_of_the_account_that_leaves_nothing_is_named(
+    runs: list[Resolved], home: Path, words: tuple[str, str]
+) -> None:
+    """Exit 2, for this account alone; another end on the command line takes its place."""
+    configure(home, "older_than = '2y'", more=f'[account.two]\nserver = "{URL}"\n')
+    result = mailarchive("backup", *words)
+    assert result.code == 2
+    assert [run.target.name for run in runs] == ["two"]
+    said = " ".join(words)
+    assert f'error: home: older_than = "2y" in the configuration and {said} leave no message\n' in result.err
+    assert "hint: add --older-than or --before" in result.err
+    tomorrow = f"{now() + dt.timedelta(days=1):%Y-%m-%d}"
+    assert mailarchive("backup", *words, "--before", tomorrow).code == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("method", "why"), [("trash", "until it is emptied"), ("mark", "until the mailbox is expunged")]
+)
+def test_what_frees_nothing_cannot_reach_a_quota(
+    runs: list[Resolved], home: Path, command: tuple[str, ...], method: str, why: str
+) -> None:
+    """It would go on until the mailbox is empty. Exit 2, or 10 for the account that wants this method."""
+    configure(home, f"delete_method = '{method}'", more=f'[account.two]\nserver = "{URL}"\n')
+    words = (*command, "--keep-under", "80", "--yes")
+    for dry in ((), ("--dry-run",)):
+        result = mailarchive(*words, "--delete-method", method, *dry)
+        assert (result.code, runs) == (2, [])
+        reason = f"home: {method} frees no quota {why}, so --keep-under cannot go with --delete-method {method}\n"
+        assert reason in result.err
+        assert "hint: leave --keep-under out, or use --delete-method expunge" in result.err
+    result = mailarchive(*words)
+    assert result.code == 10
+    assert [run.target.name for run in runs] == ["two"]
+    assert f'so --keep-under cannot go with delete_method = "{method}"\n' in result.err
+    assert mailarchive(*words, "home", "--delete-method", "expunge").code == 0
+    assert mailarchive("backup", "--keep-under", "80", "--no-delete").code == 0, (
+        "where nothing is deleted, it is harmless"
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -180,8 +239,10 @@ def test_without_a_terminal_a_yes_is_needed_before_anything_begins(
     """Exit 2 without a connection or a password; --yes and a dry run are fine."""
     asked = configure(home)
     result = mailarchive(*command, *OLD, *how)
-    assert (result.code, result.out, runs) == (2, "", [])
-    assert "error: home: deleting needs a yes, and there is no terminal to ask at" in result.err
+    assert (result.code, runs) == (2, [])
+    why = "nobody may be asked" if how in {("--json",), ("--no-input",)} else "there is no terminal to ask at"
+    assert f"error: home: deleting needs a yes, and {why}\n" in result.err
+    assert (result.out == "") is (how != ("--json",))
     assert "hint: add --yes, or delete = true to the account home" in result.err
     assert not asked.exists()
     assert mailarchive(*command, *OLD, *how, "--yes").code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ from tests.corpus import corpus
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.command import Result
 
 PASSWORD = "secret"
 OLD = ("--older-than", "1y")
@@ -173,6 +176,36 @@ def test_undo_of_a_one_off(server: DemoServer, tmp_path: Path) -> None:
     assert left(server) == ALL
 
 
+def printed(result: Result) -> list[str]:
+    """Give the command that a run says it is undone with, as a shell would read it."""
+    (line,) = [part for part in result.out.splitlines() if "undo with: " in part]
+    program, *words = shlex.split(line.partition("undo with: ")[2])
+    assert program == "mailarchive"
+    return words
+
+
+def test_what_a_run_says_about_undo_works_as_typed(
+    server: DemoServer, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a one-off, of an account, and of an account of a configuration that was named; from another folder too."""
+    place = tmp_path / "with a blank"
+    one_off = mailarchive("backup", url(server), "--to", place, *OLD, "--delete", "--yes")
+    assert (one_off.code, left(server)) == (0, FLAGGED + YOUNG)
+    configure(home, server)
+    named = tmp_path / "my config.toml"
+    named.write_text((home / ".config" / "mailarchive" / "config.toml").read_text().replace("/mail", "/other"))
+    assert mailarchive(*printed(one_off)).code == 0
+    assert left(server) == ALL
+    monkeypatch.chdir(tmp_path)
+    for before in ((), ("--config", named.name)):
+        result = mailarchive(*before, "backup", "--delete", "--yes")
+        assert (result.code, left(server)) == (0, FLAGGED + YOUNG)
+        monkeypatch.chdir(home)
+        assert mailarchive("-q", *printed(result)).code == 0
+        assert left(server) == ALL
+        monkeypatch.chdir(tmp_path)
+
+
 # What is demanded of the archive, and what of the session
 
 
@@ -286,7 +319,7 @@ def test_a_terminal_that_nobody_may_be_asked_at_is_none(server: DemoServer, tmp_
     """Exit 2 before anything is connected."""
     seen = terminal.mailarchive("backup", url(server), "--to", tmp_path / "a", *OLD, "--delete", more)
     assert seen.code == 2, seen.text
-    assert "deleting needs a yes" in seen.text
+    assert "deleting needs a yes, and nobody may be asked" in seen.text
     assert not (tmp_path / "a").exists()
 
 
@@ -296,3 +329,23 @@ def test_nothing_to_delete_is_no_question(server: DemoServer, tmp_path: Path) ->
     seen = terminal.mailarchive(*words)
     assert seen.code == 0, seen.text
     assert "[y/N]" not in seen.text
+
+
+# A password that is asked for
+
+
+@pytest.mark.parametrize(("key", "code", "backed_up"), [(CTRL_D, 10, True), (CTRL_C, 130, False)])
+def test_no_password_stops_one_account_and_an_interrupt_all(
+    server: DemoServer, home: Path, key: str, code: int, *, backed_up: bool
+) -> None:
+    """The end of the input is a missing password; Ctrl-C means that it shall end."""
+    first = f'[account.first]\nserver = "{url(server)}"\n[account.home]'
+    archive = configure(home, server)
+    config = home / ".config" / "mailarchive" / "config.toml"
+    config.write_text(config.read_text().replace("[account.home]", first))
+    seen = terminal.mailarchive("backup", answers=[("Password of kim on 127.0.0.1", key)], NO_COLOR="1")
+    assert seen.code == code, seen.text
+    assert ("interrupted" in seen.text) is (key == CTRL_C)
+    assert ("error: first: no password\nhint: set password_command" in seen.text) is (key == CTRL_D)
+    assert (len(maildir.files(archive)) if archive.exists() else 0) == (ALL - YOUNG if backed_up else 0)
+    assert not (home / "mail" / "first").exists()

@@ -97,6 +97,9 @@ def test_every_code_has_a_seriousness() -> None:
         (["backup", "imaps://me@imap.example.org"], "--to DIR"),
         (["backup", "imaps://me@imap.example.org", "other", "--to", "x"], "alone"),
         (["backup", "home", "--to", "x"], "--to goes with a URL"),
+        (["backup", "home", "--user", "x"], "--user goes with a URL"),
+        (["prune", "--user", "x", "--older-than", "1y"], "--user goes with a URL"),
+        (["undo", "2026", "home", "--user", "x"], "--user goes with a URL"),
         (["backup", "imap+insecure://me@imap.example.org", "--to", "x"], "clear text is refused"),
         (["backup", "imaps://me@imap.example.org:99999", "--to", "x"], "port"),
         (["backup", "imaps://me@imap.example.org", "--to", "x", "--older-than", "1"], "a unit is missing"),
@@ -132,3 +135,94 @@ def test_a_missing_configuration_names_the_one_off_form() -> None:
     result = command("backup")
     assert result.code == 10
     assert "mailarchive backup imaps://" in result.err
+
+
+@pytest.mark.parametrize("name", ["backup", "prune"])
+def test_the_limit_says_what_it_counts(name: str) -> None:
+    """Both halves of the work, and not what stays."""
+    text = " ".join(command(name, "--help").out.split())
+    assert "At most N messages to fetch or to delete, oldest first; what stays anyway is not counted." in text
+
+
+WRONG = [
+    (["backup", "--frobnicate"], 2, "No such option"),
+    (["frobnicate"], 2, "No such command"),
+    (["backup", "imaps://me@imap.example.org"], 2, "--to DIR"),
+    (["undo", "2026", "imaps://me@imap.example.org"], 2, "--archive DIR"),
+    (["backup"], 10, "mailarchive backup imaps://"),
+    (["verify"], 10, "mailarchive backup imaps://"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "what"), WRONG)
+@pytest.mark.parametrize(
+    ("before", "after", "variable"),
+    [
+        (["--json"], [], ""),
+        ([], ["--json"], ""),
+        ([], [], "MAILARCHIVE_JSON"),
+    ],
+)
+def test_what_a_script_reads_names_a_wrong_call(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    words: list[str],
+    code: int,
+    what: str,
+    before: list[str],
+    after: list[str],
+    variable: str,
+) -> None:
+    """The schema and an error on stdout, the same for a person on stderr."""
+    if variable:
+        monkeypatch.setenv(variable, "true")
+    result = command(*before, *words, *after)
+    assert result.code == code
+    schema, error = result.events
+    assert (schema["event"], error["event"], error["exit_code"]) == ("schema", "error", code)
+    assert what in error["message"] + error["hint"]
+    first, *hints = result.err.splitlines()
+    assert first == f"mailarchive: error: {error['message']}"
+    assert hints == [f"hint: {error['hint']}"]
+
+
+def test_the_variable_of_a_command_asks_for_lines_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of this command only."""
+    monkeypatch.setenv("MAILARCHIVE_BACKUP_JSON", "1")
+    assert [line["event"] for line in command("backup", "--frobnicate").events] == ["schema", "error"]
+    assert command("prune", "--frobnicate").out == ""
+
+
+@pytest.mark.parametrize("value", ["", "0", "no", "false"])
+def test_a_variable_that_says_no_asks_for_no_lines(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """Stdout stays empty."""
+    monkeypatch.setenv("MAILARCHIVE_JSON", value)
+    assert command("backup").out == ""
+
+
+@pytest.mark.parametrize("variable", ["MAILARCHIVE_DEBUG", "MAILARCHIVE_BACKUP_DEBUG", ""])
+@pytest.mark.parametrize("words", [["backup"], ["backup", "imaps://me@imap.example.org"], ["backup", "--frobnicate"]])
+def test_the_environment_can_ask_for_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, variable: str, words: list[str]
+) -> None:
+    """Also of what goes wrong before the first account."""
+    assert "Traceback" not in command(*words).err
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    else:
+        words = ["--debug", *words]
+    assert "Traceback" in command(*words).err
+
+
+def test_the_environment_can_ask_for_the_traceback_of_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 1."""
+    from mailarchive.cli import targets
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(targets, "targets", fail)
+    result = command("backup")
+    assert (result.code, result.out, "Traceback" in result.err) == (1, "", False)
+    monkeypatch.setenv("MAILARCHIVE_DEBUG", "1")
+    assert "Traceback" in command("backup").err

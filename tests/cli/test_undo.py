@@ -9,6 +9,8 @@ import pytest
 from mailarchive.address import parse_url
 from mailarchive.archives.opening import open_for_writing
 from mailarchive.cli import running
+from mailarchive.cli.options import Shared
+from mailarchive.cli.targets import targets
 from mailarchive.errors import ExitCode
 from tests.command import mailarchive
 
@@ -138,7 +140,7 @@ def test_at_most_three_runs_are_named(undone: list[tuple[str, str, bool]], home:
     named = ", ".join(f"2026-02-0{day}T000000Z-dddddd" for day in (6, 5, 4))
     assert f"the newest runs that deleted: {named}\n" in result.err
     result = mailarchive("undo", "2026-02", "new")
-    assert "write more of it: 2026-02-19T000000Z-dddddd, " in result.err
+    assert f"write more of it: {named}, ..." in result.err
     assert result.err.rstrip().endswith(", ...")
     assert undone == []
 
@@ -147,14 +149,14 @@ def test_a_mark_at_the_edge_of_a_block_is_seen(home: Path) -> None:
     """A manifest is read in blocks."""
     before = '{"type":"archived"}\n' * 60_000
     for shift in (0, 5, 12, 19):
-        text = before[: (1 << 20) - shift - 1] + "\n" + '{"type":"expunged"}\n'
+        text = before[: (1 << 20) - shift - 1] + "\n" + '{"type":"expunging"}\n'
         (home / "mail" / "b" / ".mailarchive" / "runs" / f"{THIRD}.jsonl").write_text(text)
         assert f"the newest runs that deleted: {THIRD}" in mailarchive("undo", "2030", "b").err, shift
 
 
 def test_the_name_of_a_mailbox_cannot_look_like_a_deletion(home: Path) -> None:
     """In JSON its quotes are escaped."""
-    text = '{"type":"archived","mailbox":"\\"type\\":\\"expunged\\""}\n'
+    text = '{"type":"archived","mailbox":"\\"type\\":\\"expunging\\""}\n'
     (home / "mail" / "b" / ".mailarchive" / "runs" / f"{THIRD}.jsonl").write_text(text)
     assert "no run there has deleted anything" in mailarchive("undo", "2030", "b").err
 
@@ -204,5 +206,98 @@ def test_a_one_off_has_its_archive_by_option(undone: list[tuple[str, str, bool]]
     assert other.code == 13
     assert "is the archive of" in other.err
     none = mailarchive("undo", FIRST, URL, "--archive", tmp_path / "none")
-    assert none.code == 2
+    assert none.code == 13
+    assert f"error: there is no archive in {tmp_path / 'none'}\nhint: mailarchive backup makes one\n" in none.err
     assert not (tmp_path / "none").exists()
+
+
+def test_runs_that_deleted_are_named_before_those_that_did_not(home: Path) -> None:
+    """What a user may want to undo; the newest of the others only where there is room."""
+    runs = {f"2026-02-{day:02}T000000Z-dddddd": DELETED if day in {3, 7} else FETCHED for day in range(1, 20)}
+    make_archive(home / "mail" / "new", runs)
+    named = ", ".join(f"2026-02-{day}T000000Z-dddddd" for day in ("07", "03", "19"))
+    assert f"hint: write more of it: {named}, ...\n" in mailarchive("undo", "2026-02", "new").err
+
+
+def test_settling_what_another_run_deleted_is_no_deletion(home: Path) -> None:
+    """A backup that only looked at an interrupted deletion has nothing to undo."""
+    settled = f'{{"type":"expunged","of":"{FIRST}","mailbox":"INBOX","uid":1}}\n'
+    make_archive(home / "mail" / "new", {SECOND: settled, THIRD: BEGUN})
+    assert f"the newest runs that deleted: {THIRD}\n" in mailarchive("undo", "2030", "new").err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ([URL, FIRST], "mailarchive undo RUN URL --archive DIR"),
+        ([URL, FIRST, "--archive", "x"], "mailarchive undo RUN URL --archive DIR"),
+        ([URL], "mailarchive undo RUN URL --archive DIR"),
+        (["imaps://me:geheim@imap.example.org", FIRST], "mailarchive undo RUN URL --archive DIR"),
+        (["a", FIRST], "mailarchive undo RUN ACCOUNT"),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_words_in_the_wrong_order(undone: list[tuple[str, str, bool]], words: list[str], hint: str) -> None:
+    """RUN comes first; what was typed may hold a password, and is not repeated."""
+    result = mailarchive("undo", *words)
+    assert (result.code, result.out, undone) == (2, "", [])
+    assert result.err == (f"mailarchive: error: the id of the run comes first, then the account or URL\nhint: {hint}\n")
+
+
+POP = URL.replace("imap", "pop")
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_nothing_can_be_put_back_over_pop(
+    undone: list[tuple[str, str, bool]], tmp_path: Path, dry: tuple[str, ...]
+) -> None:
+    """Exit 2 before a password is asked for; the hint is what to type."""
+    make_archive(tmp_path / "one", {FIRST: DELETED})
+    asked = ("--password-command", f"touch {tmp_path}/asked; echo x")
+    result = mailarchive("undo", FIRST[:12], POP, "--archive", tmp_path / "one", *asked, *dry)
+    assert (result.code, undone) == (2, [])
+    assert "error: me: POP3 takes no messages, so nothing can be put back over it\n" in result.err
+    assert f"mailarchive undo {FIRST} imaps://USER@HOST --archive {tmp_path / 'one'}\n" in result.err
+    assert not (tmp_path / "asked").exists()
+
+
+PIN = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("accounts", "words", "expected"),
+    [
+        (("a",), {}, ["undo", FIRST]),
+        (("a",), {"config": "c d.toml"}, ["--config", "{here}/c d.toml", "undo", FIRST]),
+        (
+            ("a",),
+            {"config": "c d.toml", "ca_file": "ca.pem"},
+            ["--config", "{here}/c d.toml", "undo", FIRST, "--ca-file", "{here}/ca.pem"],
+        ),
+        ((URL,), {"config": "c d.toml"}, ["undo", FIRST, URL, "--archive", "{here}/x y"]),
+        (
+            (URL,),
+            {"ca_file": "ca.pem", "fingerprint": PIN},
+            ["undo", FIRST, URL, "--archive", "{here}/x y", "--ca-file", "{here}/ca.pem", "--fingerprint", PIN],
+        ),
+        ((POP,), {"ca_file": "ca.pem"}, []),
+    ],
+)
+def test_the_command_that_undoes_a_run_names_all_that_it_needs(
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    accounts: tuple[str, ...],
+    words: dict[str, str],
+    expected: list[str],
+) -> None:
+    """From whatever folder it is typed: the configuration, the archive, and whom to trust."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c d.toml").write_text((home / ".config" / "mailarchive" / "config.toml").read_text())
+    names = ("wait", "user", "password_command", "password_file", "ca_file", "fingerprint")
+    options = {**dict.fromkeys(names), "to": "x y" if accounts != ("a",) else None, **words}
+    (target,) = targets(accounts, options, Shared(config=words.get("config")), {"HOME": str(home)})
+    program = ["mailarchive"] if expected else []
+    there = [word.format(here=tmp_path).replace(URL, target.address.identity) for word in expected]
+    assert list(target.undo(FIRST)) == [*program, *there]

@@ -74,6 +74,7 @@ FINISHED = Finished(
     quota_before=Quota(1_920_000_000, 2_000_000_000),
     deleting=True,
     method="expunge",
+    undo=f"mailarchive undo {RUN}",
 )
 UNDO = "2026-11-24T070000Z-9c"
 UNDO_STARTED = Started(
@@ -124,6 +125,8 @@ TALLY_JSON = {
     "size": 2048,
 }
 
+RETURN_JSON = {"wanted": 5, "put_back": 3, "there": 1, "failed": 1, "size": 4096, "left": 0}
+
 RUN_EVENTS: list[tuple[Event, dict[str, Any]]] = [
     (
         STARTED,
@@ -162,6 +165,7 @@ RUN_EVENTS: list[tuple[Event, dict[str, Any]]] = [
             "kept": [],
             "quota": None,
             "held": "",
+            "complete": True,
         },
     ),
     (Fetching("INBOX", 2, 2048), {"event": "fetching", "mailbox": "INBOX", "count": 2, "size": 2048}),
@@ -213,7 +217,7 @@ RUN_EVENTS: list[tuple[Event, dict[str, Any]]] = [
             "quota_before": {"used": 1_920_000_000, "limit": 2_000_000_000, "percent": 96.0},
             "deleting": True,
             "method": "expunge",
-            "undo": "",
+            "undo": f"mailarchive undo {RUN}",
         },
     ),
 ]
@@ -237,8 +241,8 @@ EVERY_EVENT: list[tuple[Event, dict[str, Any]]] = [
             "run": UNDO,
             "of": RUN,
             "archive": "/srv/mail/home",
-            "mailboxes": [["INBOX", {"wanted": 5, "put_back": 3, "there": 1, "failed": 1, "size": 4096}]],
-            "total": {"wanted": 5, "put_back": 3, "there": 1, "failed": 1, "size": 4096},
+            "mailboxes": [["INBOX", RETURN_JSON]],
+            "total": RETURN_JSON,
             "exit_code": 3,
             "quota": {"used": 1_840_000_000, "limit": 2_000_000_000, "percent": 92.0},
             "seconds": 1.5,

@@ -152,6 +152,16 @@ def test_the_way_a_file_is_written_does_not_matter(tmp_path: Path, text: str) ->
             "imaps://",
         ),
         (f"[account.a]\n{SERVER}mailboxes = 'x'", "expected a list of texts, got a text", 'mailboxes = ["'),
+        (
+            f"[account.a]\n{SERVER}mailboxes = ['x', '']",
+            "account.a.mailboxes: the text is empty",
+            "",
+        ),
+        (
+            f"[account.a]\n{SERVER}mailboxes = ['!']",
+            "account.a.mailboxes: '!' is the name of no mailbox",
+            "'*' for all",
+        ),
         (f"[account.a]\n{SERVER}mailboxes = ['x', 1]", "account.a.mailboxes: expected a text, got a number", ""),
         (
             f'[account.a]\n{SERVER}mailboxes = ["x\\r\\nA1 LOGOUT"]',

@@ -207,6 +207,15 @@ def test_quiet_forgets_the_warnings_of_a_run_that_was_well() -> None:
     assert "slow" in err.getvalue()
 
 
+def test_quiet_keeps_what_was_said_before_the_run_began() -> None:
+    """An archive is opened before; what was odd about it is told if the run ends badly, and forgotten if not."""
+    for end, told in ((FAILED_RUN, True), (FINISHED, False)):
+        screen, _, err = plain(quiet=True)
+        for event in (Warned("the catalogue was set aside"), STARTED, end):
+            screen(event)
+        assert ("warning: the catalogue was set aside" in err.getvalue()) is told
+
+
 def test_quiet_error_comes_with_what_led_to_it() -> None:
     """A run that never reached its end still shows its warnings before the error."""
     screen, _, err = plain(quiet=True)

@@ -311,9 +311,9 @@ def test_plain_undo() -> None:
         screen(event)
     assert out.getvalue().splitlines() == [
         f"home · imaps://imap.example.org · what {RUN} deleted",
-        "  mailbox            deleted   put back   there already   failed       bytes",
-        "  INBOX                    5          3               1        1      4.1 kB",
-        "  total                    5          3               1        1      4.1 kB",
+        "  mailbox            of the run   put back   there already   failed       bytes",
+        "  INBOX                       5          3               1        1      4.1 kB",
+        "  total                       5          3               1        1      4.1 kB",
         "  quota: 1.84 GB of 2.00 GB (92 %)",
         f"  archive: /srv/mail/home   run: {UNDO}",
     ]

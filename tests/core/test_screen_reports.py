@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,11 +11,8 @@ from mailarchive.events import Finished, Planned, PlannedMailbox, RestoreFinishe
 from mailarchive.expunge import Refusal
 from mailarchive.model import Quota
 from mailarchive.screen.reports import plan_lines, restore_lines, result_lines, settled_text, title
-from mailarchive.screen.words import WIDE
+from mailarchive.screen.words import WIDE, Line
 from tests.core.screen_samples import DELETING_PLAN, RESTORED, RUN, STARTED, UNDO, UNDO_STARTED
-
-if TYPE_CHECKING:
-    from mailarchive.screen.words import Line
 
 LIMIT = 2_000_000_000
 CONTRACT = Finished(
@@ -33,6 +29,7 @@ CONTRACT = Finished(
     quota_before=Quota(1_920_000_000, LIMIT),
     deleting=True,
     method="expunge",
+    undo=f"mailarchive undo {RUN}",
 )
 EVIL = "x\x1b[31m\u202e\ny"
 
@@ -101,6 +98,26 @@ def test_whereabouts_break_on_a_narrow_terminal() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("reasons", "line"),
+    [
+        (("flagged", "unread"), "  kept: 18 flagged, 3 unread"),
+        (
+            ("held back: 58 deletions, more than 3", "flagged"),
+            "  kept: 18 held back: 58 deletions, more than 3; 3 flagged",
+        ),
+        (("flagged", "held back: no"), "  kept: 18 flagged; 3 held back: no"),
+        (("here, there",), "  kept: 18 here, there"),
+        (("flagged", "a; b"), "  kept: 18 flagged; 3 a; b"),
+    ],
+)
+def test_reasons_are_told_apart(reasons: tuple[str, ...], line: str) -> None:
+    """Also where one of them is a sentence with commas of its own."""
+    kept = tuple(zip(reasons, (18, 3), strict=False))
+    assert line in result(replace(CONTRACT, kept=kept))
+    assert line in plan(replace(DELETING_PLAN, kept=kept))
+
+
 def test_a_full_account_stands_out() -> None:
     """It is the use after the run that counts."""
     full, empty = Quota(1_900_000_000, LIMIT), Quota(0, LIMIT)
@@ -136,6 +153,7 @@ def test_marked_messages_are_no_deleted_ones(reason: str) -> None:
     """A run that only marks says what is still to be done, and there is nothing to undo."""
     tally = Tally(on_server=5, selected=3, already=3, kept=3)
     event = replace(CONTRACT, method="mark", mailboxes=(("INBOX", tally),), total=tally, kept=((reason, 2), ("new", 1)))
+    event = replace(event, undo="")
     lines = result_lines(STARTED, event, width=WIDE, encoding="utf-8")
     assert with_role(lines, "warn") == [
         "  the messages were only marked \\Deleted, and go when a mail program expunges the mailbox"
@@ -164,8 +182,8 @@ def test_columns_of_a_deletion() -> None:
 
 
 def test_nothing_deleted_nothing_to_undo() -> None:
-    """A run that deleted nothing offers no undo."""
-    assert "undo" not in "\n".join(result(replace(CONTRACT, total=Tally(kept=3))))
+    """A run that deleted nothing, or from where nothing can be put back, offers no undo."""
+    assert "undo" not in "\n".join(result(replace(CONTRACT, undo="")))
 
 
 def test_nothing_to_do_is_said() -> None:
@@ -330,6 +348,16 @@ def test_plan_of_a_backup() -> None:
     assert "quota" not in "\n".join(lines)
 
 
+@pytest.mark.parametrize("asking", [False, True])
+def test_plan_that_was_interrupted(*, asking: bool) -> None:
+    """A listing that was cut short is not taken for the whole, whatever else the plan says."""
+    for planned in (DELETING_PLAN, Planned(())):
+        cut = replace(planned, complete=False)
+        lines = plan_lines(STARTED, cut, width=WIDE, encoding="utf-8", asking=asking)
+        assert lines[-1] == Line("  interrupted: this is only a part of the plan", "warn")
+        assert [line.text for line in lines[:-1]] == plan(planned, asking=asking)
+
+
 def test_empty_plan() -> None:
     """A plan without mailboxes needs no table."""
     lines = [line.text for line in plan_lines(None, Planned(()), width=WIDE, encoding="utf-8")]
@@ -349,9 +377,9 @@ def test_restore_report() -> None:
     """An undo says whose deletions it took back, where each message is, and where the mail is."""
     assert restored(RESTORED) == [
         f"home · imaps://imap.example.org · what {RUN} deleted",
-        "  mailbox            deleted   put back   there already   failed       bytes",
-        "  INBOX                    5          3               1        1      4.1 kB",
-        "  total                    5          3               1        1      4.1 kB",
+        "  mailbox            of the run   put back   there already   failed       bytes",
+        "  INBOX                       5          3               1        1      4.1 kB",
+        "  total                       5          3               1        1      4.1 kB",
         "  quota: 1.84 GB of 2.00 GB (92 %)",
         f"  archive: ~/mail/home   run: {UNDO}",
     ]
@@ -361,7 +389,7 @@ def test_restore_report_of_a_dry_run() -> None:
     """An undo that only says what it would do calls nothing done, and names no run that is on record nowhere."""
     started = replace(UNDO_STARTED, dry_run=True)
     lines = [line.text for line in restore_lines(started, RESTORED, width=WIDE, encoding="utf-8")]
-    assert lines[1] == "  mailbox            deleted   to put back   there already   failed       bytes"
+    assert lines[1] == "  mailbox            of the run   to put back   there already   failed       bytes"
     assert lines[-2:] == ["  quota: 1.84 GB of 2.00 GB (92 %)", "  nothing was changed"]
 
 
@@ -383,6 +411,21 @@ def test_nothing_to_put_back() -> None:
     empty = RestoreFinished(UNDO, RUN, "/srv/mail", (), Return(), ExitCode.DONE)
     assert restored(empty)[1:] == ["  nothing to put back", f"  archive: ~/mail   run: {UNDO}"]
     assert "nothing" not in "\n".join(restored(replace(empty, exit_code=ExitCode.UNREACHABLE, error="no answer")))
+
+
+@pytest.mark.parametrize(
+    ("left", "line"),
+    [
+        (0, None),
+        (1, "  1 message was not reached; run it again for the rest"),
+        (1200, "  1 200 messages were not reached; run it again for the rest"),
+    ],
+)
+def test_messages_that_an_undo_did_not_reach(left: int, line: str | None) -> None:
+    """The numbers of the table do not say that there is something left to do."""
+    event = replace(RESTORED, total=replace(RESTORED.total, left=left), quota=None)
+    lines = restore_lines(UNDO_STARTED, event, width=WIDE, encoding="utf-8")
+    assert with_role(lines, "warn") == ([] if line is None else [line])
 
 
 def test_restore_without_an_earlier_run() -> None:

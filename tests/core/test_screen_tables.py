@@ -236,10 +236,10 @@ def test_restore_table() -> None:
     """A row says what was deleted, and where each of these messages is now; one that failed stands out."""
     lines = tables.restore_table(RETURNED)
     assert [line.text for line in lines] == [
-        "  mailbox            deleted   put back   there already   failed       bytes",
-        "  INBOX                9 790      9 000             790        0     1.00 GB",
-        "  Lists/debian         3 001      3 000               0        1    106.0 MB",
-        "  total               12 791     12 000             790        1     1.11 GB",
+        "  mailbox            of the run   put back   there already   failed       bytes",
+        "  INBOX                   9 790      9 000             790        0     1.00 GB",
+        "  Lists/debian            3 001      3 000               0        1    106.0 MB",
+        "  total                  12 791     12 000             790        1     1.11 GB",
     ]
     assert [line.role for line in lines] == ["head", "", "bad", "bad"]
     assert tables.restore_table(RETURNED, width=80) == lines
@@ -250,7 +250,7 @@ def test_restore_table_at_40_columns() -> None:
     lines = [line.text for line in tables.restore_table(RETURNED, width=40)]
     assert lines[6:12] == [
         "Lists/debian",
-        " deleted          3 001",
+        " of the run       3 001",
         " put back         3 000",
         " there already        0",
         " failed               1",

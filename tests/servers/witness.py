@@ -11,7 +11,8 @@ import base64
 import binascii
 import imaplib
 import re
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
@@ -57,6 +58,14 @@ class Facts(NamedTuple):
     size: int
 
 
+class Whole(NamedTuple):
+    r"""One message as the server gives it: octets, flags and keywords without `\Recent`, INTERNALDATE."""
+
+    octets: bytes
+    flags: frozenset[str]
+    internal_date: datetime
+
+
 class WitnessError(AssertionError):
     """The server answered something else than OK."""
 
@@ -97,6 +106,34 @@ def imap_date(instant: datetime) -> str:
     if instant.tzinfo is None:
         raise ValueError("an internal date needs a zone")
     return f"{instant.day:02d}-{_MONTHS[instant.month - 1]}-{instant:%Y %H:%M:%S %z}"
+
+
+def date_header(octets: bytes) -> datetime | None:
+    """Read the topmost Date field of a message with the standard library; None where there is none that is one."""
+    head = octets.partition(b"\r\n\r\n")[0]
+    field = re.search(rb"^date:[ \t]*([^\r\n]*)", head, re.IGNORECASE | re.MULTILINE)
+    try:
+        date = parsedate_to_datetime(field[1].decode("latin-1")) if field else None
+    except (ValueError, OverflowError):
+        return None
+    return date if date is None or date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def touched(commands: Iterable[bytes]) -> dict[str, dict[str, set[int]]]:
+    """Read from the commands of one client which UIDs of which mailbox each changing command named.
+
+    Gives for each mailbox, by its decoded name, the sets by command: `+STORE`, `-STORE`, `EXPUNGE`, `MOVE`, `COPY`.
+    """
+    found: dict[str, dict[str, set[int]]] = {}
+    mailbox = ""
+    for command in commands:
+        if opened := re.match(rb"\S+ (?:SELECT|EXAMINE) (.*)", command):
+            wire = re.sub(rb"\\(.)", rb"\1", opened[1].strip(b'"')).decode()
+            mailbox = decode_mailbox(wire)
+        elif named := re.match(rb"\S+ UID (STORE|EXPUNGE|MOVE|COPY) ([\d:,]+)(?: ([+-])FLAGS)?", command):
+            word = ((named[3] or b"") + named[1]).decode()
+            found.setdefault(mailbox, {}).setdefault(word, set()).update(_uid_set(named[2]))
+    return found
 
 
 def _instant(text: str) -> datetime:
@@ -195,6 +232,34 @@ class Witness:
             found[int(parts["uid"])] = Facts(flags, _instant(parts["date"]), int(parts["size"]))
         return found
 
+    def whole(self, mailbox: str) -> dict[int, Whole]:
+        """Return every message by UID."""
+        octets, facts = self.raw_messages(mailbox), self.facts(mailbox)
+        return {uid: Whole(octets.get(uid, b""), each.flags, each.internal_date) for uid, each in facts.items()}
+
+    def everything(self) -> dict[str, dict[int, Whole]]:
+        """Return every message of every mailbox that can be opened and is not empty."""
+        names = (name for name, attributes in self.mailboxes().items() if "\\Noselect" not in attributes)
+        return {name: messages for name in names if (messages := self.whole(name))}
+
+    def store(self, mailbox: str, uids: Iterable[int], change: str) -> None:
+        r"""Change flags, for instance by `+FLAGS (\Deleted)`."""
+        self._change(mailbox, "STORE", ",".join(map(str, uids)), change)
+
+    def expunge(self, mailbox: str, uids: Iterable[int]) -> None:
+        """Remove exactly these messages."""
+        numbers = ",".join(map(str, uids))
+        self._change(mailbox, "STORE", numbers, "+FLAGS (\\Deleted)")
+        self._change(mailbox, "EXPUNGE", numbers)
+
+    def copy(self, mailbox: str, uids: Iterable[int], target: str) -> None:
+        """Copy messages to another mailbox."""
+        self._change(mailbox, "COPY", ",".join(map(str, uids)), quoted(target))
+
+    def move(self, mailbox: str, uids: Iterable[int], target: str) -> None:
+        """Move messages to another mailbox."""
+        self._change(mailbox, "MOVE", ",".join(map(str, uids)), quoted(target))
+
     def uidvalidity(self, mailbox: str) -> int:
         """Return UIDVALIDITY of the mailbox."""
         answer = self._ok(self.imap.status(quoted(mailbox), "(UIDVALIDITY)"))
@@ -213,6 +278,10 @@ class Witness:
         count = int(exists[0])
         for first in range(1, count + 1, _BATCH):
             yield from self._ok(self.imap.fetch(f"{first}:{min(first + _BATCH - 1, count)}", items))
+
+    def _change(self, mailbox: str, *words: str) -> None:
+        self._ok(self.imap.select(quoted(mailbox)))
+        self._ok(self.imap.uid(*words))
 
     def _multiappend(self, mailbox: str, batch: Sequence[Seed]) -> list[int]:
         self._tags += 1
@@ -261,6 +330,16 @@ class Observed:
         """See `Witness.facts`."""
         with self.witness() as witness:
             return witness.facts(mailbox)
+
+    def whole(self, mailbox: str = "INBOX") -> dict[int, Whole]:
+        """See `Witness.whole`."""
+        with self.witness() as witness:
+            return witness.whole(mailbox)
+
+    def everything(self) -> dict[str, dict[int, Whole]]:
+        """See `Witness.everything`."""
+        with self.witness() as witness:
+            return witness.everything()
 
     def mailboxes(self) -> dict[str, frozenset[str]]:
         """See `Witness.mailboxes`."""

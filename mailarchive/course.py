@@ -255,7 +255,7 @@ class Course:
             kept=tuple(work.kept.most_common()),
             deleting=deleting,
             method=_word(self._how.method) if remover is not None and self._how is not None else "",
-            undo=work.run.undo if changed else "",
+            undo=work.run.undo if total.deleted else "",
         )
 
     def _quota_after(self) -> Quota | None:

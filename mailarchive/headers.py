@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import codecs
+import itertools
 import re
 from functools import lru_cache
 from hashlib import sha256
@@ -42,6 +43,9 @@ _CHARSET = re.compile(
     re.IGNORECASE,
 )
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949"}  # what mail so labelled is really written in
+
+_COMMENT = re.compile(rb"\((?:[^()\\]|\\.)*\)", re.DOTALL)
+_DEPTH = 4  # how deep comments are looked through for the date of a Received field
 
 _EXCHANGE = re.compile(r'["\s]*microsoft exchange server\b', re.IGNORECASE)
 _NOT_RETRIEVED = re.compile(r"\s*retrieval using the \w+ protocol failed\b", re.IGNORECASE)
@@ -83,9 +87,20 @@ def arrival(head: bytes) -> datetime | None:
     For servers that do not say it (POP3). The fields below the topmost were written by others.
     """
     found = _values(head, (b"received", b"date"))
-    stamps = [value.rpartition(b";")[2] for value in found[b"received"] if b";" in value]
-    dates = (parse_header_date(_text(value)) for value in (*stamps, *found[b"date"][:1]))
-    return next((date for date in dates if date is not None), None)
+    stamps = (_stamp(value) for value in found[b"received"])
+    sent = (parse_header_date(_text(value)) for value in found[b"date"][:1])
+    return next((date for date in itertools.chain(stamps, sent) if date is not None), None)
+
+
+def _stamp(received: bytes) -> datetime | None:
+    """Read the date of a Received field: what stands behind its last semicolon that is not inside a comment."""
+    for _ in range(_DEPTH):
+        _, semicolon, stamp = received.rpartition(b";")
+        date = parse_header_date(_text(stamp)) if semicolon else None
+        if date is not None or b"(" not in received:
+            return date
+        received = _COMMENT.sub(b" ", received)
+    return None
 
 
 def ident(head: bytes) -> str:
@@ -106,11 +121,15 @@ def hold(head: bytes, size: int) -> str:
         size: The number of all its octets.
 
     Returns:
-        Nothing if it is plausible. `no header` if the first 8 KiB hold no header field. `placeholder` for what Exchange
-        sends in the place of a message that it cannot convert: a note from itself about a failed retrieval.
+        Nothing if it is plausible. `no header` if the first 8 KiB hold no header field. `header too long` if it does
+        not end within `head`, where that is full. `placeholder` for what Exchange sends in the place of a message that
+        it cannot convert: a note from itself about a failed retrieval.
     """
     if not size or not _ANY_FIELD.search(_block(head[:_GATE])):
         return "no header"
+    if size > len(head) >= HEAD and not _END.search(head):
+        # The probe of a deletion sees all of a header, so what is behind this end would look like another message.
+        return "header too long"
     found = _values(head, (b"from", b"subject"))
     sender, subject = _joined(found[b"from"]), _joined(found[b"subject"])
     # The note is translated, so a sender of that name without any address is enough. Mail about such a note, or with

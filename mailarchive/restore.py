@@ -27,13 +27,13 @@ from mailarchive.errors import (
 from mailarchive.events import NotPutBack, PutBack, RestoreFinished, Restoring, Return
 from mailarchive.job import Work
 from mailarchive.lost import lost as read_lost
-from mailarchive.model import DELETED, UID, Criteria, in_order
+from mailarchive.model import DELETED, UID, Criteria, ItemState, in_order
 from mailarchive.policy import Policy
 from mailarchive.ports import Appending, CanAppend, HasQuota
 from mailarchive.verify import read_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from mailarchive.events import Report
@@ -201,8 +201,16 @@ class _Returner:
         if marked and self.manifest is not None:
             self._remember([each for each, _ in marked])
             self.source.unmark(mailbox, [uid for _, uid in marked])
+            self._settle({(each.uidvalidity, uid) for each, uid in marked})
         for each, _ in marked:
             self._count(each, put_back=1)
+
+    def _settle(self, unmarked: Collection[tuple[int, UID | UIDL]]) -> None:
+        """Close what the journal holds of these: a mark that is made from now on is somebody else's."""
+        for batch in self.work.catalogue.open_batches():
+            rows = [row.uid for row, _ in batch.items if (batch.uidvalidity, row.uid) in unmarked]
+            if batch.mailbox == self.name and rows:
+                self.work.catalogue.settle(batch.number, dict.fromkeys(rows, ItemState.ROLLED_BACK))
 
     def _put_back(self, mailbox: Mailbox | None, waiting: deque[Lost]) -> None:
         """Send what is not there, one after the other."""

@@ -41,6 +41,8 @@ CHUNK: Final = 50
 """Messages that are archived and deleted in one session; servers delete only at QUIT and drop long sessions."""
 GOODBYE: Final = 5.0
 """Seconds in which a server may answer QUIT when nothing hangs on it."""
+MOST_EMPTY: Final = 10
+"""Messages without text after which a server is not asked for more."""
 PASSED = "it has no lasting name, and the session that listed it is over; the next run fetches it"
 UNCONFIRMED = "the server did not confirm the deletion, and the messages are still there"
 
@@ -68,6 +70,7 @@ class PopSource:
         self._quiet_end = quiet_end
         self._drop: Drop | None = None
         self._sessions = 0
+        self._empty = 0
         self.drop()
 
     def __enter__(self) -> Self:
@@ -99,6 +102,21 @@ class PopSource:
     def abandon(self) -> None:
         """Drop the line without QUIT, which undoes every DELE."""
         self.close(polite=False)
+
+    def distrust(self) -> None:
+        """Drop the line after an answer without text, which may have had more behind what looked like its end.
+
+        A server that does not double the dot of a first line (Dovecot) ends the answer there, and what the sender wrote
+        behind it would be taken for the answers that follow.
+
+        Raises:
+            ProtocolError: It has happened too often.
+        """
+        peer = self.drop().lines.wire.peer
+        self.abandon()
+        self._empty += 1
+        if self._empty > MOST_EMPTY:
+            raise ProtocolError(f"{peer} lists messages and gives no text for more than {MOST_EMPTY} of them")
 
     def drop(self) -> Drop:
         """Give the session, connecting anew if there is none."""
@@ -191,20 +209,36 @@ class PopMailbox:
 
     def headers(self, messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID | UIDL, bytes]]:
         """Give the header of each message by TOP; nothing where the server has no TOP."""
-        drop = self._source.drop()
-        yield from drop.tops([UIDL(str(m.uid)) for m in messages if m.uid in drop.numbers])
+        yield from self._tops([UIDL(str(message.uid)) for message in messages])
+
+    def _tops(self, uidls: Sequence[UIDL]) -> Iterator[tuple[UIDL, bytes]]:
+        """Ask for headers, after an answer without one in a new session."""
+        waiting = list(uidls)
+        while waiting:
+            drop = self._source.drop()
+            there = [uidl for uidl in waiting if uidl in drop.numbers]
+            waiting = []
+            for uidl, head in drop.tops(there):
+                if not head and drop.sizes[uidl] != 0:
+                    self._source.distrust()
+                    waiting = there[there.index(uidl) + 1 :]
+                    break
+                yield uidl, head
 
     def probe(self, uids: Sequence[UID | UIDL]) -> Iterator[Sighting]:
         """Look at messages afresh: size and header; a server without TOP must give them whole."""
         drop = self._source.drop()
         wanted = [UIDL(str(uid)) for uid in uids if uid in drop.numbers]
         heads = {uidl: drop.heads[uidl] for uidl in wanted if uidl in drop.heads}
-        heads.update(drop.tops([uidl for uidl in wanted if uidl not in heads]))
+        heads.update(self._tops([uidl for uidl in wanted if uidl not in heads]))
         for uidl in wanted:
+            drop = self._source.drop()
             head = heads.get(uidl)
-            if head is None:
+            if head is None and uidl in drop.numbers:
                 head = drop.retrieved(uidl)
-            if head is not None:
+                if head == b"":
+                    self._source.distrust()
+            if head and uidl in drop.numbers:
                 message = RemoteMessage(uidl, drop.sizes[uidl], headers.arrival(head))
                 yield Sighting(message, head)
 
@@ -241,27 +275,33 @@ class PopMailbox:
 
     def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[PopBody | NotFetched]:
         """Give the bodies, in the order asked for."""
-        drop = self._source.drop()
-        there = []
-        for message in messages:
-            uidl = UIDL(str(message.uid))
-            if uidl in drop.numbers:
-                there.append(uidl)
-            elif is_lasting(uidl):
-                yield NotFetched(uidl, "gone by another hand", gone=True)
-            else:
-                yield NotFetched(uidl, PASSED)
-        for uidl, reason in drop.asked(b"RETR", "", there):
-            if reason is not None:
-                yield NotFetched(uidl, f"the server does not give it: {reason}")
-                continue
-            drop.fetched = True
-            body = PopBody(drop, uidl, remember=self._source.may_delete)
-            if body.empty:
-                yield NotFetched(uidl, "the server lists it and gives no text for it")
-                continue
-            yield body
-            if not body.drained:
-                # The rest of it would be taken for an answer.
-                self._source.abandon()
-                raise MailboxError("a message was left in the middle")
+        waiting = [UIDL(str(message.uid)) for message in messages]
+        while waiting:
+            drop = self._source.drop()
+            there = []
+            for uidl in waiting:
+                if uidl in drop.numbers:
+                    there.append(uidl)
+                elif is_lasting(uidl):
+                    yield NotFetched(uidl, "gone by another hand", gone=True)
+                else:
+                    yield NotFetched(uidl, PASSED)
+            waiting = []
+            for uidl, reason in drop.asked(b"RETR", "", there):
+                if reason is not None:
+                    yield NotFetched(uidl, f"the server does not give it: {reason}")
+                    continue
+                drop.fetched = True
+                body = PopBody(drop, uidl, remember=self._source.may_delete)
+                if body.empty:
+                    yield NotFetched(uidl, "the server lists it and gives no text for it")
+                    if drop.sizes[uidl] != 0:
+                        self._source.distrust()
+                        waiting = there[there.index(uidl) + 1 :]
+                        break
+                    continue
+                yield body
+                if not body.drained:
+                    # The rest of it would be taken for an answer.
+                    self._source.abandon()
+                    raise MailboxError("a message was left in the middle")

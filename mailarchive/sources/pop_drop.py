@@ -136,7 +136,7 @@ class Drop:
     def remember(self, uidl: UIDL, head: bytes) -> None:
         """Keep the header of a message that was retrieved, so that the probe of this session need not ask for it."""
         self._kept -= len(self.heads.pop(uidl, b""))
-        self.heads[uidl] = head.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        self.heads[uidl] = head.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if head else b""
         self._kept += len(self.heads[uidl])
         while self._kept > HEADS:
             self._kept -= len(self.heads.pop(next(iter(self.heads))))

@@ -1,8 +1,8 @@
 """Sends POP3 commands and reads their answers (RFC 1939, RFC 2449).
 
 The law of this room: a multi-line answer ends at CRLF, a dot, CRLF and at nothing else; the dot that a server puts
-before a line is taken off again; octets go through in pieces, never a whole message in memory, however long its lines
-are. DELE leaves only while an order is carried out; what else must not be sent is an error of the caller.
+before the dot of a line is taken off again; octets go through in pieces, never a whole message in memory, however long
+its lines are. DELE leaves only while an order is carried out; what else must not be sent is an error of the caller.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Lines:
     """The commands of one POP3 session; answers come in the order of the commands.
 
     Attributes:
-        waiting: How many answers are still on their way.
+        waiting: How many answers, or rests of one, are still on their way.
     """
 
     def __init__(self, wire: Wire) -> None:
@@ -101,9 +101,11 @@ class Lines:
 
     def listing(self) -> Iterator[bytes]:
         """Give the lines of a multi-line answer that is made of short lines, without CRLF."""
+        self.waiting += 1
         for _ in range(LINES):
             line = self.wire.readline(LINE).rstrip(b"\r\n")
             if line == b".":
+                self.waiting -= 1
                 return
             yield line.removeprefix(b".")
         raise ProtocolError(f"{self.wire.peer} lists without end")
@@ -114,12 +116,21 @@ class Lines:
         Each piece is a copy, so it stays good.
         """
         # The answer begins at the start of a line, as if a CRLF stood before it that is not part of the message.
-        held, virtual = b"\r\n", 2
-        while True:
+        virtual = 2
+        for piece in self._pieces(b"\r\n"):
+            taken = min(virtual, len(piece))
+            virtual -= taken
+            if len(piece) > taken:
+                yield piece[taken:]
+
+    def _pieces(self, held: bytes) -> Iterator[bytes]:
+        """Give what follows the octets that are held, and them, without the dots that the server has put in."""
+        self.waiting += 1
+        end = -1
+        while end < 0:
             block = held + self.wire.take()
             out: list[bytes] = []
             begin = at = 0
-            end = -1
             while (at := block.find(b"\r\n.", at)) >= 0:
                 behind = block[at + 3 : at + 5]
                 if behind == b"\r\n":
@@ -127,24 +138,20 @@ class Lines:
                     break
                 if len(behind) < 2 and b"\r\n".startswith(behind):
                     break
-                out.append(block[begin : at + 2])
-                begin = at = at + 3
+                at += 3
+                # A dot that was not doubled is the message's own: Dovecot forgets to at its very first octet.
+                if behind.startswith(b"."):
+                    out.append(block[begin : at - 1])
+                    begin = at
             if end >= 0:
                 out.append(block[begin : end + 2])
                 self.wire.give_back(len(block) - end - 5)
-                held = b""
+                self.waiting -= 1
             else:
                 keep = _unfinished(block, begin)
                 out.append(block[begin:keep])
                 held = block[keep:]
-            piece = b"".join(out)
-            if piece and virtual:
-                taken = min(virtual, len(piece))
-                piece, virtual = piece[taken:], virtual - taken
-            if piece:
-                yield piece
-            if end >= 0:
-                return
+            yield b"".join(out)
 
 
 def _unfinished(block: bytes, begin: int) -> int:

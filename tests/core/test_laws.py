@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mailarchive
+from mailarchive.sources.pop_lines import READING
 
 SOURCE = Path(mailarchive.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
@@ -37,11 +38,39 @@ def test_every_module_opens_with_its_law(module: str) -> None:
     assert ast.get_docstring(tree)
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m not in {"sources/imap_commands.py", "sources/wire.py"}])
+GATES = {"sources/imap_commands.py", "sources/pop_lines.py", "sources/wire.py"}
+SIGN_INS = {"sources/imap_session.py", "sources/pop_session.py"}
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in GATES | SIGN_INS and not m.startswith("demo/")])
 def test_commands_leave_through_one_gate(module: str) -> None:
-    """After the sign-in nothing but the gate with the allow list writes to the line."""
-    if module.startswith("demo/") or module == "sources/imap_session.py":
-        return
+    """After the sign-in nothing but the gate of a protocol, with its allow list, writes to the line."""
     text = (SOURCE / module).read_text(encoding="utf-8")
     assert "wire.send(" not in text
     assert ".sendall(" not in text
+
+
+def functions(module: str) -> list[tuple[str, str]]:
+    """Give the name and the source of every function and method of a module."""
+    text = (SOURCE / module).read_text(encoding="utf-8")
+    found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    return [(node.name, ast.get_source_segment(text, node) or "") for node in found]
+
+
+def test_the_gate_of_pop_opens_for_dele_in_one_place() -> None:
+    """Only where an order is carried out; and QUIT is said there, or where nothing is marked."""
+    places = [
+        (module, name, text)
+        for module in MODULES
+        if module.startswith("sources/") and module != "sources/pop_lines.py"
+        for name, text in functions(module)
+        if ".deleting()" in text or 'b"DELE"' in text
+    ]
+    assert [place[:2] for place in places] == [("sources/pop.py", "expunge")]
+    assert "self.abandon()" in places[0][2]
+    assert [name for name, text in functions("sources/pop.py") if ".quit()" in text] == ["close", "expunge"]
+
+
+def test_what_may_be_sent_over_pop_changes_nothing() -> None:
+    """The list stands here a second time, on purpose."""
+    assert {b"CAPA", b"LIST", b"NOOP", b"QUIT", b"RETR", b"RSET", b"STAT", b"TOP", b"UIDL"} == READING

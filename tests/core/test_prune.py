@@ -177,6 +177,13 @@ def test_a_clock_in_doubt_holds_back_what_counts_from_now(
     sound(finished)
 
 
+def test_a_clock_in_doubt_holds_back_what_hangs_on_the_age_of_copies(ports: Ports) -> None:
+    """--min-copies-age counts from now, too."""
+    finished, _ = run_prune(*ports, now=LATER, deletion=yes(archived_before=LATER))
+    assert untouched(ports[0])
+    assert finished.exit_code is ExitCode.PARTIAL
+
+
 def test_a_clock_in_doubt_stops_no_backup(ports: Ports) -> None:
     """It archives, and does not believe the clock either."""
     ports[0].add("INBOX", old(50))
@@ -346,6 +353,32 @@ def test_by_mark_messages_are_marked_and_counted_as_kept(ports: Ports) -> None:
     assert reasons(said) == {"only marked"}
     assert (finished.total.deleted, finished.total.kept, finished.exit_code) == (0, 6, ExitCode.DONE)
     assert catalogue.open_batches() == []
+    sound(finished)
+
+
+def test_by_mark_the_second_run_has_nothing_to_do(ports: Ports) -> None:
+    """A mark of whoever is enough."""
+    source, _, _ = ports
+    run_prune(*ports, deletion=yes(method=Method.MARK))
+    source.steps = Steps()
+    finished, said = run_prune(*ports, run="run2", deletion=yes(method=Method.MARK))
+    assert (source.steps.log, reasons(said)) == ([], {"marked already"})
+    assert finished.exit_code is ExitCode.DONE
+    sound(finished)
+
+
+@pytest.mark.parametrize("uidplus", [True, False])
+def test_what_is_in_the_trash_cannot_be_moved_there(ports: Ports, uidplus: bool) -> None:
+    """Named by the user, it is emptied for good, where the server can do exactly that."""
+    source, _, _ = ports
+    source.add("Trash", old(60))
+    source.special["Trash"] = frozenset({"\\Trash"})
+    source.capabilities = Capabilities(uidplus=uidplus, move=True)
+    policy = Policy(before=CUT, mailboxes=("Trash",))
+    finished, said = run_backup(*ports, policy=policy, deletion=yes(method=Method.TRASH))
+    assert there(source, "Trash") == ([] if uidplus else [1])
+    assert {event.state for event in of_type(said, Expunged)} == ({ItemState.GONE} if uidplus else set())
+    assert finished.exit_code is (ExitCode.DONE if uidplus else ExitCode.PARTIAL)
     sound(finished)
 
 

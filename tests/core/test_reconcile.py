@@ -143,9 +143,18 @@ def test_an_undo_looks_first_too() -> None:
     assert of_type(said, Settled) == [Settled("run1", "INBOX", gone=2, open=2)]
     assert (finished.total.put_back, finished.total.there) == (4, 0)
     assert world.marked == {6}
-    _, said = world.looking()
-    assert of_type(said, Settled) == [Settled("run1", "INBOX", back=2)]
     assert world.catalogue.open_batches() == []
+    assert [world.states[uid] for uid in (3, 4)] == [ItemState.ROLLED_BACK] * 2
+
+
+def test_what_an_undo_has_unmarked_is_settled() -> None:
+    """A mark that another program makes after that is its own, and no run takes it for ours."""
+    world = Open("expunge", 1)
+    run_undo(world.source, world.archive, world.catalogue)
+    assert (world.marked, world.catalogue.open_batches()) == ({6}, [])
+    world.source.boxes["INBOX"][UID(2)].flags |= {DELETED}
+    world.deleting()
+    assert world.marked == {2, 6}
 
 
 def test_a_mark_that_was_there_before_us_is_not_ours() -> None:

@@ -17,7 +17,7 @@ from mailarchive.course import Course
 from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailboxError
 from mailarchive.events import Failed, Fetching, Gone, Held, MailboxFinished
 from mailarchive.job import Work
-from mailarchive.model import Digest, NotFetched
+from mailarchive.model import Digest, NotFetched, is_lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,7 +102,8 @@ class _Mailbox:
                 piece = pieces.popleft()
                 before = len(self.batch.archived)
                 try:
-                    rest = self._archive(piece, short=chunk is not None)
+                    short = chunk is not None and all(is_lasting(message.uid) for message in piece.fetch)
+                    rest = self._archive(piece, short=short)
                 except (AccountError, ArchiveError):
                     self._leave(piece, self.batch.archived[before:])
                     raise

@@ -22,7 +22,7 @@ from mailarchive.errors import (
 from mailarchive.events import Finished, RestoreFinished, Started, Tally
 from mailarchive.job import Answer
 from mailarchive.model import Digest, Method
-from mailarchive.ports import HasAdvice, HasAlerts, HasQuota
+from mailarchive.ports import CanAbandon, HasAdvice, HasAlerts, HasQuota
 from mailarchive.removal import Remover
 from mailarchive.survey import quota_of, survey
 
@@ -82,6 +82,9 @@ class Course:
             raise
         except MailarchiveError as error:
             trouble = error
+            if isinstance(error, ArchiveError) and isinstance(self._source, CanAbandon):
+                # Some servers remove at the goodbye what was fetched, and it may not be durable.
+                self._source.abandon()
         tell_alerts(self._source, work)
         finished = self._finished(trouble, clock() - begun)
         if self._manifest is not None:

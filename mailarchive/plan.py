@@ -64,19 +64,19 @@ class MailboxPlan(Listed):
         return [message for message in (*self.fetch, *self.already) if not self.keeps(message)]
 
     def pieces(self, most: int | None) -> Iterator[MailboxPlan]:
-        """Cut the plan so that each part holds at most so many messages, those that are archived first; None: whole."""
+        """Cut the plan so that each part holds at most so many messages that have a lasting name; None: whole."""
         if most is None:
             yield self
             return
-        for first in range(0, len(self.already), most):
-            already = self.already[first : first + most]
-            unsure = tuple(message for message in self.unsure if message in already)
-            yield replace(self, fetch=(), already=already, unsure=unsure)
-        # What has no lasting name must be fetched and deleted in one session.
+        # What has no lasting name must be fetched and deleted in one session, the first, in which it was listed.
         passing = tuple(message for message in self.fetch if not is_lasting(message.uid))
         lasting = tuple(message for message in self.fetch if is_lasting(message.uid))
         if passing:
             yield replace(self, fetch=passing, already=(), unsure=())
+        for first in range(0, len(self.already), most):
+            already = self.already[first : first + most]
+            unsure = tuple(message for message in self.unsure if message in already)
+            yield replace(self, fetch=(), already=already, unsure=unsure)
         for first in range(0, len(lasting), most):
             yield replace(self, fetch=lasting[first : first + most], already=(), unsure=())
 

@@ -240,6 +240,15 @@ class HasAdvice(Protocol):
         ...
 
 
+@runtime_checkable
+class CanAbandon(Protocol):
+    """A source whose goodbye means something (POP3: QUIT)."""
+
+    def abandon(self) -> None:
+        """Drop the line without a goodbye, so that nothing counts that the server would do at it."""
+        ...
+
+
 class Manifest(Protocol):
     """The list of what one run did, kept beside the mail (`archive-format.md` section 6)."""
 

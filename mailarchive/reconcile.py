@@ -15,7 +15,7 @@ from mailarchive import headers
 from mailarchive.errors import ExitCode, MailboxError
 from mailarchive.events import Settled
 from mailarchive.expunge import fingerprint, same_message, trash_of
-from mailarchive.model import DELETED, ItemState, Method, in_order, named
+from mailarchive.model import DELETED, ItemState, Method, in_order, is_lasting, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -133,7 +133,9 @@ def _looking(box: OpenMailbox, work: Work, manifest: Manifest, batch: OpenBatch)
 def _states(box: OpenMailbox, batch: OpenBatch) -> tuple[dict[UID | UIDL, ItemState], set[UID | UIDL]]:
     """Say of each message what became of it, and which of those that are there carry a mark of ours."""
     rows = {row.uid: (row, was_deleted) for row, was_deleted in batch.items}
-    states = dict.fromkeys(rows, ItemState.IN_TRASH if batch.method is Method.TRASH else ItemState.GONE)
+    gone = ItemState.IN_TRASH if batch.method is Method.TRASH else ItemState.GONE
+    # A name that meant something in one session only says nothing about what is there now.
+    states = {uid: gone if is_lasting(uid) else ItemState.ABANDONED for uid in rows}
     marked: set[UID | UIDL] = set()
     if not rows:
         return states, marked

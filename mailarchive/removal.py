@@ -132,7 +132,9 @@ class _Ward:
         if box.status.uidvalidity != self.part.status.uidvalidity:
             raise MailboxError("the server numbered this mailbox anew while it was read (UIDVALIDITY)")
         waiting = in_order(self.left)
-        for first in range(0, len(waiting), BATCH):
+        # Where a session is short, the plan has cut the pieces, and a session ends with each.
+        most = BATCH if self.remover.source.capabilities.chunk is None else max(1, len(waiting))
+        for first in range(0, len(waiting), most):
             if self.work.stop() is not None:
                 self.keep(self.left, Refusal.NOT_REACHED)
             elif self.remover.enough():
@@ -140,7 +142,7 @@ class _Ward:
             elif held := self.remover.held or self.work.held.get(self.name, ""):
                 self.keep(self.left, Refusal.GUARD, held)
             else:
-                self._step(box, waiting[first : first + BATCH])
+                self._step(box, waiting[first : first + most])
 
     def keep(self, uids: Iterable[UID | UIDL], reason: Refusal | Keep, detail: str = "") -> None:
         """Keep messages for one reason."""

@@ -7,7 +7,7 @@ what has changed in a way that a human should know is told.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mailarchive import headers, plan
 from mailarchive.errors import MailboxError, UsageError
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from mailarchive.model import UID, UIDL, Envelope, Known, Mailbox, MailboxStatus, Quota, RemoteMessage
     from mailarchive.plan import Plan
     from mailarchive.ports import OpenMailbox, Source
+
+
+DATES: Final = 5000
+"""Headers that are asked for between two commits of the dates in them."""
 
 
 def quota_of(source: Source, work: Work) -> Quota | None:
@@ -159,7 +163,7 @@ def _listed(box: OpenMailbox, mailbox: Mailbox, work: Work, *, dated: bool) -> S
         what = "have no lasting name on this server (UIDL): they are fetched each time, and compared by content"
         work.warn(f"{lasting} messages {what}", mailbox.name, serious=False)
     rows = work.catalogue.placements(mailbox.name, box.status.uidvalidity)
-    asked = work.catalogue.dates(mailbox.name)
+    asked = dict(work.catalogue.dates(mailbox.name))
     dates: dict[UID | UIDL, datetime | None] = {}
     for message in messages:
         row, before = rows.get(message.uid), asked.get(message.uid)
@@ -168,13 +172,20 @@ def _listed(box: OpenMailbox, mailbox: Mailbox, work: Work, *, dated: bool) -> S
         elif before is not None and before[0] == message.size:
             dates[message.uid] = before[1]
     unknown = [message for message in messages if message.uid not in dates]
-    if unknown and work.policy.needs_dates:
-        dates.update((uid, headers.arrival(head)) for uid, head in box.headers(unknown))
-    remembered = {
-        m.uid: (m.size, dates[m.uid]) for m in messages if m.uid in dates and m.uid not in rows and is_lasting(m.uid)
-    }
-    if remembered != asked:
-        work.catalogue.remember_dates(mailbox.name, remembered)
+    if not work.policy.needs_dates:
+        unknown = []
+    # In parts, so that a line that dies in the middle of a long listing does not take all of it along.
+    for first in range(0, max(1, len(unknown)), DATES):
+        some = unknown[first : first + DATES]
+        dates.update((uid, headers.arrival(head)) for uid, head in (box.headers(some) if some else ()))
+        remembered = {
+            m.uid: (m.size, dates[m.uid])
+            for m in messages
+            if m.uid in dates and m.uid not in rows and is_lasting(m.uid)
+        }
+        if remembered != asked:
+            work.catalogue.remember_dates(mailbox.name, remembered)
+            asked = remembered
     return [message._replace(internal_date=dates.get(message.uid)) for message in messages]
 
 

@@ -6,20 +6,39 @@ Law of this room: a script answers what a plain server would; what is strange in
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from mailarchive import headers
+from mailarchive.address import Security, ServerAddress
+from mailarchive.expunge import Evidence, Guards, approve
+from mailarchive.model import Location, Placement
+from mailarchive.policy import Policy
+from mailarchive.sources import Purpose, connect
+from mailarchive.sources.tls import Trust
 from tests import maildir
 from tests.command import mailarchive
+from tests.contract.catalogues import DIGEST
 from tests.servers.scripted_pop import QUIT, multiline
+from tests.servers.witness import Witness, date_header
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from mailarchive.address import Protocol
+    from mailarchive.demo.server import DemoServer
+    from mailarchive.expunge import ExpungeOrder
+    from mailarchive.model import UID, UIDL, Mailbox
+    from mailarchive.ports import WritableMailbox
+    from mailarchive.sources.imap import ImapSource
+    from mailarchive.sources.pop import PopSource
     from tests.command import Result
+    from tests.servers.dovecot import Account
     from tests.servers.scripted_pop import Script, ScriptedPop
 
+NOW = datetime.now(UTC).replace(microsecond=0)
 OLD = ("--older-than", "1y")
 DELETE = (*OLD, "--delete", "--yes")
 SIGNING_IN = re.compile(r"CAPA|USER .*|PASS .*|AUTH .*|[A-Za-z0-9+/=]{12,}")
@@ -37,7 +56,7 @@ def letter(number: int, *, days: int | None = 800, size: int = 60) -> bytes:
     """Make a message that came so many days ago, or that bears no date at all."""
     lines = [f"Message-ID: <{number}@example.org>", "From: a@example.org", f"Subject: number {number}"]
     if days is not None:
-        when = stamp(datetime.now(UTC) - timedelta(days=days, minutes=number))
+        when = stamp(NOW - timedelta(days=days, minutes=number))
         lines = [f"Received: from a by b; {when}", f"Date: {when}", *lines]
     body = f"{number:06d}." * (size // 7 + 1)
     return ("\r\n".join([*lines, "", body]) + "\r\n").encode()
@@ -111,3 +130,102 @@ def deleted(result: Result) -> list[str]:
 def warned(result: Result) -> str:
     """Give all warnings of a run."""
     return "\n".join(event["message"] for event in result.events if event["event"] == "warned")
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A server with one account, and the protocol by which a source is to reach it.
+
+    Attributes:
+        protocol: `imap` or `pop`.
+        port: Of that protocol, without TLS.
+        witness: Signs in over IMAP, with a client that is not ours.
+        fill: Puts messages into INBOX, each with the date of its Received field.
+    """
+
+    protocol: Protocol
+    port: int
+    user: str
+    password: str
+    witness: Callable[[], Witness]
+    fill: Callable[[Sequence[bytes]], None]
+
+    def connect(self, purpose: Purpose = Purpose.READ) -> ImapSource | PopSource:
+        """Sign in."""
+        address = ServerAddress(self.protocol, Security.NONE, "127.0.0.1", self.port, self.user)
+        return connect(address, self.password, Trust(), purpose=purpose)
+
+    def left(self) -> list[bytes]:
+        """Give the octets of all messages in INBOX, in order."""
+        with self.witness() as witness:
+            return list(witness.raw_messages("INBOX").values())
+
+    def remove(self, *numbers: int) -> None:
+        """Take messages away behind the back of the source; numbers begin with 0."""
+        with self.witness() as witness:
+            uids = list(witness.raw_messages("INBOX"))
+            witness.expunge("INBOX", [uids[number] for number in numbers])
+
+
+class Filled(NamedTuple):
+    """A message as `append_many` takes it."""
+
+    raw: bytes
+    internal_date: datetime
+    flags: tuple[str, ...] = ("\\Seen",)
+
+
+def dated(octets: bytes) -> Filled:
+    """Give a message the date at which it was received."""
+    date = date_header(octets)
+    assert date is not None
+    return Filled(octets, date)
+
+
+def on_dovecot(protocol: Protocol, account: Account) -> Rig:
+    """Reach an account of Dovecot."""
+
+    def fill(mail: Sequence[bytes]) -> None:
+        account.append_many("INBOX", [dated(octets) for octets in mail])
+
+    port = account.imap_port if protocol == "imap" else account.pop3_port
+    return Rig(protocol, port, account.user, account.password, account.witness, fill)
+
+
+def on_demo(protocol: Protocol, server: DemoServer, user: str) -> Rig:
+    """Reach a new account of the demo server."""
+    box = server.store.add_account(user, "secret").mailbox("INBOX")
+
+    def fill(mail: Sequence[bytes]) -> None:
+        for octets in mail:
+            box.append(octets, dated(octets).internal_date, frozenset({"\\Seen"}))
+
+    port = server.imap_port if protocol == "imap" else server.pop_port
+    return Rig(protocol, port, user, "secret", lambda: Witness(server.imap_port, user, "secret"), fill)
+
+
+def order_of(box: WritableMailbox, mailbox: Mailbox, uids: Sequence[UID | UIDL], *, flagless: bool) -> ExpungeOrder:
+    """Order messages to be deleted, as every order is made: from a look at them, and a row that agrees."""
+    evidence = []
+    for sighting in box.probe(uids):
+        seen = sighting.message
+        row = Placement(
+            mailbox=mailbox.name,
+            uidvalidity=box.status.uidvalidity,
+            uid=seen.uid,
+            digest=DIGEST,
+            size=seen.size or 0,
+            location=Location("x"),
+            internal_date=seen.internal_date,
+            flags=seen.flags,
+            size_announced=seen.size,
+            ident=headers.ident(sighting.head),
+            archived_at=NOW,
+            object_id=seen.object_id,
+        )
+        evidence.append(Evidence(seen.uid, row, DIGEST, seen, headers.envelope(sighting.head)))
+    policy = Policy(before=NOW - timedelta(days=365), flagless=flagless)
+    order, refused = approve(mailbox, box.status, evidence, policy, Guards())
+    assert refused == ()
+    assert order is not None
+    return order

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mailarchive import expunge
 from mailarchive.catalogue import SqliteCatalogue
 from mailarchive.errors import ArchiveError
-from mailarchive.model import UID, UIDL, Digest, ItemState, Known, Location, MailboxStatus, Method
+from mailarchive.expunge import ExpungeOrder, How
+from mailarchive.model import (
+    UID,
+    UIDL,
+    Digest,
+    ItemState,
+    Known,
+    Location,
+    Mailbox,
+    MailboxStatus,
+    Method,
+    transient,
+)
 from tests.contract.catalogues import DIGEST, ID, OTHER, ROW, order
 from tests.memory import MemoryCatalogue
 
@@ -266,3 +279,104 @@ def test_the_clock_is_trusted_at_the_time_that_was_said_last(catalogue: Catalogu
     for when in (datetime(2026, 1, 1, 12, 30, 5, 17, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)):
         catalogue.trust_clock(when)
         assert catalogue.sane_now() == when
+
+
+Dates = dict[UID | UIDL, tuple[int | None, datetime | None]]
+
+
+def test_dates_that_were_asked_for_apart_come_back(catalogue: Catalogue) -> None:
+    """With their zones; unknown ones too, so that they are asked once; of each mailbox its own."""
+    assert dict(catalogue.dates("INBOX")) == {}
+    dates: Dates = {
+        UIDL("a"): (10, datetime(2014, 3, 1, 10, tzinfo=timezone(timedelta(hours=-8)))),
+        UIDL("../x y"): (None, datetime(1999, 1, 1, tzinfo=UTC)),
+        UIDL('"é☃'): (0, None),
+        UIDL("7"): (1, None),
+    }
+    catalogue.remember_dates("INBOX", dates)
+    found = dict(catalogue.dates("INBOX"))
+    assert found == dates
+    assert all(isinstance(uid, str) for uid in found)
+    date = found[UIDL("a")][1]
+    assert date is not None
+    assert date.utcoffset() == timedelta(hours=-8)
+    assert dict(catalogue.dates("Other")) == {}
+
+
+def test_dates_take_the_place_of_those_before(catalogue: Catalogue) -> None:
+    """What is not named any more is forgotten, so that the list does not grow for ever."""
+    catalogue.remember_dates("INBOX", {UIDL("a"): (1, None), UIDL("b"): (2, None)})
+    catalogue.remember_dates("Other", {UIDL("a"): (9, None)})
+    catalogue.remember_dates("INBOX", {UIDL("b"): (3, datetime(2020, 1, 1, tzinfo=UTC))})
+    assert dict(catalogue.dates("INBOX")) == {"b": (3, datetime(2020, 1, 1, tzinfo=UTC))}
+    assert dict(catalogue.dates("Other")) == {"a": (9, None)}
+    catalogue.remember_dates("INBOX", {})
+    assert dict(catalogue.dates("INBOX")) == {}
+
+
+def test_dates_are_no_sight_of_a_mailbox_and_no_evidence(catalogue: Catalogue) -> None:
+    """They say nothing of what is archived."""
+    catalogue.remember_dates("Été", {UIDL("a"): (1, None)})
+    assert catalogue.last_seen("Été") is None
+    assert list(catalogue.mailboxes()) == []
+    assert dict(catalogue.placements("Été", 1)) == {}
+    assert dict(catalogue.rows("Été", 1, [UIDL("a")])) == {}
+
+
+def test_what_is_forgotten_is_fetched_again(catalogue: Catalogue) -> None:
+    """Exactly these of this generation; what an open intent needs stays until that is settled."""
+    rows = [replace(ROW, uid=UID(number)) for number in (1, 2, 3)]
+    other = replace(ROW, uid=UID(1), uidvalidity=8)
+    catalogue.record("run1", [*rows, other, replace(ROW, uid=UID(1), mailbox="Other")])
+    number = catalogue.intend("run1", order(rows[1]))
+    catalogue.forget("Été", 7, [UID(1), UID(2), UID(99)])
+    assert set(located(catalogue, 7)) == {2, 3}
+    assert set(located(catalogue, 8)) == {1}
+    assert set(catalogue.placements("Other", 7)) == {1}
+    assert [found.uid for found, _ in catalogue.open_batches()[0].items] == [2]
+    catalogue.settle(number, {UID(2): ItemState.ROLLED_BACK})
+    catalogue.forget("Été", 7, [UID(2)])
+    assert set(located(catalogue, 7)) == {3}
+    catalogue.forget("Été", 7, [])
+    assert set(located(catalogue, 7)) == {3}
+
+
+def test_a_name_of_one_session_can_be_forgotten_like_any_other(catalogue: Catalogue) -> None:
+    """It is a text, and a number that looks the same is another message."""
+    catalogue.record("run1", [replace(ROW, uid=UIDL("5")), replace(ROW, uid=UID(5)), replace(ROW, uid=transient("5"))])
+    assert set(located(catalogue, 7)) == {"5", 5, " 5"}
+    catalogue.forget("Été", 7, [UIDL("5")])
+    assert set(located(catalogue, 7)) == {5, " 5"}
+    catalogue.forget("Été", 7, [transient("5")])
+    assert set(located(catalogue, 7)) == {5}
+
+
+def test_runs_that_have_begun_are_known(catalogue: Catalogue) -> None:
+    """Whether or not they have ended."""
+    assert set(catalogue.known_runs()) == {"run1"}
+    catalogue.begin("run2", {"command": "prune", "started": "now"})
+    assert set(catalogue.known_runs()) == {"run1", "run2"}
+    catalogue.finish("run2", {"exit": 0})
+    assert set(catalogue.known_runs()) == {"run1", "run2"}
+
+
+def test_lifted_marks_come_with_what_they_were_on(catalogue: Catalogue) -> None:
+    """So that no other message gets the mark; what is given back is named no more."""
+    catalogue.record("run1", [ROW])
+    strangers: frozenset[UID | UIDL] = frozenset({UID(5), UID(6)})
+    wanted = ExpungeOrder(
+        Mailbox("Été"),
+        7,
+        order(ROW).items,
+        How(Method.EXCLUSIVE),
+        strangers=strangers,
+        fingerprints={UID(5): "10/2014-03-01/x", UID(6): "", UID(9): "no stranger"},
+        seal=expunge._SEAL,
+    )
+    number = catalogue.intend("run1", wanted)
+    (batch,) = catalogue.open_batches()
+    assert batch.lifted == strangers
+    assert dict(batch.fingerprints) == {5: "10/2014-03-01/x", 6: ""}
+    catalogue.settle(number, {ROW.uid: ItemState.GONE}, [UID(6)])
+    (batch,) = catalogue.open_batches()
+    assert {uid: batch.fingerprints[uid] for uid in batch.lifted} == {5: "10/2014-03-01/x"}

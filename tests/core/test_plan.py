@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mailarchive.events import Tally
-from mailarchive.model import UID, Mailbox, MailboxStatus, Quota, RemoteMessage
+from mailarchive.model import UID, UIDL, Mailbox, MailboxStatus, Quota, RemoteMessage, transient
 from mailarchive.plan import Listed, make, nearest
 from mailarchive.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mailarchive.model import UIDL
     from mailarchive.plan import Plan
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -176,3 +176,21 @@ def test_a_limit_leaves_no_second_fetch_of_what_it_leaves_out() -> None:
     part = listed("A", [], OLDEST, unsure=tuple(OLDEST))
     plan = make([part], Policy(limit=1), deleting=True)
     assert [int(m.uid) for m in plan.mailboxes[0].unsure] == [9]
+
+
+def test_a_plan_is_cut_into_pieces_for_short_sessions() -> None:
+    """What has no lasting name comes first and whole, then what is archived, then the rest, at most so many each."""
+    passing = tuple(RemoteMessage(transient(str(n)), 100) for n in range(5))
+    lasting = tuple(RemoteMessage(UIDL(f"n{n}"), 100) for n in range(5))
+    already = tuple(RemoteMessage(UIDL(f"a{n}"), 100) for n in range(3))
+    whole = Listed(Mailbox("INBOX"), MailboxStatus(13, 1), (*lasting[:2], *passing, *lasting[2:]), already)
+    (part,) = make([replace(whole, unsure=already[2:])], Policy()).mailboxes
+    pieces = list(part.pieces(2))
+    assert [[m.uid for m in piece.fetch] for piece in pieces] == [
+        [m.uid for m in passing],
+        *([], []),
+        *(["n0", "n1"], ["n2", "n3"], ["n4"]),
+    ]
+    assert [[m.uid for m in piece.already] for piece in pieces] == [[], ["a0", "a1"], ["a2"], [], [], []]
+    assert [len(piece.unsure) for piece in pieces] == [0, 0, 1, 0, 0, 0]
+    assert list(part.pieces(None)) == [part]

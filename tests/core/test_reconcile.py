@@ -10,13 +10,17 @@ import pytest
 
 from mailarchive.errors import ExitCode, MailboxError
 from mailarchive.events import Settled
-from mailarchive.model import DELETED, UID, Capabilities, ItemState, Method
+from mailarchive.model import DELETED, UID, Capabilities, ItemState, Mailbox, Method, transient
 from mailarchive.policy import Policy
+from mailarchive.reconcile import _states
 from tests.jobs import CUT, NOW, of_type, old, run_backup, run_prune, run_undo, text, there, warnings, yes, young
-from tests.memory import MemoryArchive, MemoryCatalogue, MemorySource, Steps, Stopped
+from tests.memory import MemoryArchive, MemoryCatalogue, MemoryMailbox, MemorySource, Steps, Stopped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from mailarchive.events import Event, Finished
+    from mailarchive.model import UIDL, MailboxStatus, Sighting
 
 NOTHING = Policy(before=CUT, mailboxes=("Empty",))
 """A selection that picks nothing, so that what a run does is settling and nothing else."""
@@ -343,3 +347,31 @@ def test_on_gmail_what_was_moved_and_not_removed_is_in_the_trash() -> None:
         3: ItemState.ROLLED_BACK,
         4: ItemState.ROLLED_BACK,
     }
+
+
+def test_a_name_of_one_session_says_nothing_in_the_next() -> None:
+    """On POP3 without lasting UIDLs, what does not show itself under its old name may be there all the same."""
+    world = Open("expunge", 1)
+    (batch,) = world.catalogue.open_batches()
+    items = tuple((replace(row, uid=transient(f"1.{number}")), False) for number, (row, _) in enumerate(batch.items))
+    mailbox = Mailbox("INBOX", b"INBOX", "/")
+    with world.source.open(mailbox) as box:
+        states, marked = _states(SilentMailbox(box.status), replace(batch, items=items))
+    assert (set(states.values()), marked) == ({ItemState.ABANDONED}, set())
+
+
+class SilentMailbox(MemoryMailbox):
+    """An open mailbox in which nothing answers to the old names."""
+
+    def __init__(self, status: MailboxStatus) -> None:
+        self.status = status
+
+    def probe(self, uids: Sequence[UID | UIDL]) -> Iterator[Sighting]:
+        """Show nothing."""
+        assert uids
+        return iter(())
+
+    def present(self, uids: Sequence[UID | UIDL]) -> frozenset[UID | UIDL]:
+        """Know nothing."""
+        assert uids
+        return frozenset()

@@ -18,6 +18,7 @@ from mailarchive.model import UID, Digest, Envelope, ItemState, Location, Mailbo
 from mailarchive.policy import Policy
 from mailarchive.ports import Appending, ExpungeResult
 from mailarchive.sources import Purpose, connect
+from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.tls import Trust
 from tests.servers.dovecot import Dovecot
 from tests.servers.dovecot_conf import capabilities_without
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mailarchive.model import Sighting
-    from mailarchive.sources.imap import ImapSource
     from tests.conftest import MakeUser
 
 GONE, IN_TRASH, MARKED, REFUSED = ItemState.GONE, ItemState.IN_TRASH, ItemState.MARKED, ItemState.REFUSED
@@ -53,9 +53,10 @@ class Place:
 
     def source(self, purpose: Purpose) -> ImapSource:
         """Sign in with ours."""
-        return connect(
-            ServerAddress("imap", Security.NONE, LOOPBACK, self.port, self.user), SECRET, Trust(), purpose=purpose
-        )
+        address = ServerAddress("imap", Security.NONE, LOOPBACK, self.port, self.user)
+        source = connect(address, SECRET, Trust(), purpose=purpose)
+        assert isinstance(source, ImapSource)
+        return source
 
     def put(self, *messages: bytes) -> list[int]:
         """Put messages there and give their UIDs."""

@@ -109,7 +109,9 @@ def test_each_phase_lets_its_commands_through_and_no_other(which: Phase) -> None
             else:
                 refused(gate, command, arguments)
         for arguments in MARKING + LABELLING:
-            if (which, arguments in MARKING) in ((DELETE, True), (RESTORE, False)):
+            # What an undo takes back is a mark that we have put on.
+            taken_off = which is RESTORE and b" -FLAGS" in arguments
+            if taken_off or (which, arguments in MARKING) in ((DELETE, True), (RESTORE, False)):
                 gate.check(b"UID STORE", arguments)
             else:
                 refused(gate, b"UID STORE", arguments)

@@ -7,15 +7,14 @@ committed only after the octets it vouches for are durable, and a deletion befor
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from mailarchive.catalogue_file import CatalogueFile, copied
+from mailarchive.catalogue_runs import Chronicle, instant, stamp
 from mailarchive.errors import ArchiveError
-from mailarchive.model import UID, UIDL, Digest, ItemState, Known, Location, MailboxStatus, Method, Placement
+from mailarchive.model import UID, UIDL, Digest, ItemState, Known, Location, Method, Placement
 from mailarchive.ports import OpenBatch
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ _WHOLE = (
 )
 
 
-class SqliteCatalogue:
+class SqliteCatalogue(Chronicle):
     """The catalogue of one archive; see `ports.Catalogue`.
 
     Args:
@@ -84,7 +83,7 @@ class SqliteCatalogue:
             rows = db.execute(_select(_KNOWN, "p.origin IN (?, ?)"), (mailbox, uidvalidity or 0, *EVIDENCE))
             return {
                 _uid(uid): Known(
-                    Location(location), size, _time(date), bool(unsure), hold, bool(put_back), octets, _time(at)
+                    Location(location), size, instant(date), bool(unsure), hold, bool(put_back), octets, instant(at)
                 )
                 for uid, location, size, date, unsure, hold, octets, at, put_back in rows
             }
@@ -115,31 +114,13 @@ class SqliteCatalogue:
             )
             return {Location(place): (_digest(digest), size) for place, digest, size in rows}
 
-    def last_seen(self, mailbox: str) -> MailboxStatus | None:
-        """Say what the last run saw of a mailbox; None if no run ever did."""
-        with self._file.reading() as db:
-            row = db.execute(
-                "SELECT messages, uidvalidity, uidnext, highestmodseq FROM mailbox"
-                " WHERE name = ? AND seen_run IS NOT NULL",
-                (mailbox,),
-            ).fetchone()
-        return MailboxStatus(*row) if row else None
-
-    def mailboxes(self) -> Collection[str]:
-        """Give the names of the mailboxes that the last run with a list saw on the server."""
-        with self._file.reading() as db:
-            rows = db.execute(
-                "SELECT name FROM mailbox WHERE seen_run = (SELECT max(seen_run) FROM mailbox) ORDER BY name"
-            )
-            return [name for (name,) in rows]
-
     def record(self, run: str, placements: Sequence[Placement]) -> None:
         """Commit placements whose octets are durable, in one transaction.
 
         A row that names no `archived_at` was archived now. A UID that has a row already keeps its `archived_at` only
         while its octets are the same; they are on the server again in any case, and their copy was not read back.
         """
-        now = _now()
+        now = stamp()
         with self._file.transaction() as db:
             db.executemany("INSERT OR IGNORE INTO mailbox (name) VALUES (?)", {(row.mailbox,) for row in placements})
             db.executemany(
@@ -187,7 +168,7 @@ class SqliteCatalogue:
         Raises:
             ArchiveError: The order names a message whose row is not here, or is of other octets. Nothing is committed.
         """
-        now, name, uidvalidity = _now(), order.mailbox.name, order.uidvalidity
+        now, name, uidvalidity = stamp(), order.mailbox.name, order.uidvalidity
         with self._file.transaction() as db:
             proved = db.executemany(
                 "UPDATE placement SET verified_at = ? WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?)"
@@ -221,7 +202,7 @@ class SqliteCatalogue:
 
         A message that is `GONE` or `IN_TRASH` is expunged from now on. The batch is closed when nothing is open.
         """
-        now = _now()
+        now = stamp()
         known = [(state.value, batch, uid) for uid, state in states.items() if state is not ItemState.INTENT]
         with self._file.transaction() as db:
             db.executemany("UPDATE expunge_item SET state = ? WHERE batch = ? AND uid = ?", known)
@@ -257,74 +238,13 @@ class SqliteCatalogue:
 
     def remember_put_back(self, run: str, messages: Collection[tuple[Digest, str]]) -> None:
         """Commit that octets are on the server again: digest, and ident (empty if unknown)."""
-        now = _now()
+        now = stamp()
         with self._file.transaction() as db:
             db.executemany(
                 "INSERT INTO put_back (digest, ident, run, at) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (digest, ident) DO UPDATE SET run = excluded.run, at = excluded.at",
                 [(_raw(digest), ident, run, now) for digest, ident in messages],
             )
-
-    def known_runs(self) -> frozenset[str]:
-        """Give the ids of all runs that are known here."""
-        with self._file.reading() as db:
-            return frozenset(run for (run,) in db.execute("SELECT id FROM run"))
-
-    def sane_now(self) -> datetime | None:
-        """Give the time of the latest run whose clock was not in doubt; None if there was none."""
-        with self._file.reading() as db:
-            row = db.execute("SELECT value FROM meta WHERE key = 'sane_now'").fetchone()
-        return datetime.fromisoformat(row[0]) if row else None
-
-    def trust_clock(self, now: datetime) -> None:
-        """Commit that the clock was right at this time, whatever was trusted before."""
-        with self._file.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('sane_now', ?)", (now.isoformat(),))
-
-    def dates(self, mailbox: str) -> dict[UID | UIDL, tuple[int | None, datetime | None]]:
-        """Give what was asked for apart about messages of a mailbox: announced size, and date."""
-        with self._file.reading() as db:
-            rows = db.execute(
-                "SELECT uid, size, internal_date FROM dated WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?)",
-                (mailbox,),
-            )
-            return {UIDL(uid): (size, _time(date)) for uid, size, date in rows}
-
-    def remember_dates(self, mailbox: str, dates: Mapping[UID | UIDL, tuple[int | None, datetime | None]]) -> None:
-        """Commit dates that were asked for apart, in the place of all that were known of the mailbox."""
-        with self._file.transaction() as db:
-            db.execute("INSERT OR IGNORE INTO mailbox (name) VALUES (?)", (mailbox,))
-            (number,) = db.execute("SELECT id FROM mailbox WHERE name = ?", (mailbox,)).fetchone()
-            db.execute("DELETE FROM dated WHERE mailbox = ?", (number,))
-            db.executemany(
-                "INSERT INTO dated (mailbox, uid, size, internal_date) VALUES (?, ?, ?, ?)",
-                [(number, uid, size, date.isoformat() if date else None) for uid, (size, date) in dates.items()],
-            )
-
-    def saw(self, run: str, statuses: Mapping[str, MailboxStatus]) -> None:
-        """Remember the mailboxes of the server as this run saw them."""
-        with self._file.transaction() as db:
-            db.executemany(
-                "INSERT INTO mailbox (name, messages, uidvalidity, uidnext, highestmodseq, seen_run)"
-                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET messages = excluded.messages,"
-                " uidvalidity = excluded.uidvalidity, uidnext = excluded.uidnext,"
-                " highestmodseq = excluded.highestmodseq, seen_run = excluded.seen_run",
-                [(n, s.exists, s.uidvalidity, s.uidnext, s.highestmodseq, run) for n, s in statuses.items()],
-            )
-
-    def begin(self, run: str, facts: Mapping[str, object]) -> None:
-        """Commit that a run has begun; `facts` has `command` and `started`."""
-        with self._file.transaction() as db:
-            db.execute(
-                "INSERT INTO run (id, command, started, facts) VALUES (?, ?, ?, ?)",
-                (run, str(facts["command"]), str(facts["started"]), json.dumps(dict(facts), default=str)),
-            )
-
-    def finish(self, run: str, facts: Mapping[str, object]) -> None:
-        """Commit how a run ended."""
-        with self._file.transaction() as db:
-            result = json.dumps(dict(facts), default=str)
-            db.execute("UPDATE run SET ended = ?, result = ? WHERE id = ?", (_now(), result, run))
 
     def _whole(self, mailbox: str, uidvalidity: int | None, uids: Sequence[UID | UIDL]) -> dict[UID | UIDL, Placement]:
         """Give the whole rows of some messages, whatever their origin, in as few queries as SQLite lets us."""
@@ -356,7 +276,7 @@ class SqliteCatalogue:
             tuple((replace(rows[uid], digest=_digest(digest)), bool(marked)) for uid, digest, marked in items),
             frozenset(fingerprints),
             fingerprints,
-            _time(opened_at),
+            instant(opened_at),
         )
 
 
@@ -366,14 +286,6 @@ def _select(columns: str, condition: str) -> str:
         f"SELECT {columns}, {_PUT_BACK} FROM placement p JOIN content c ON c.id = p.content"  # noqa: S608 - ours
         f" WHERE p.mailbox = (SELECT id FROM mailbox WHERE name = ?) AND p.uidvalidity = ? AND {condition}"
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 def _raw(digest: Digest) -> bytes:
@@ -398,13 +310,13 @@ def _placement(mailbox: str, uidvalidity: int | None, row: tuple[Any, ...]) -> P
         digest=_digest(digest),
         size=size,
         location=Location(location),
-        internal_date=_time(date),
+        internal_date=instant(date),
         flags=frozenset(flags.split()) if flags is not None else None,
         size_announced=announced,
         ident=ident,
         hold=hold,
         origin=origin,
-        archived_at=_time(archived_at),
+        archived_at=instant(archived_at),
         object_id=object_id,
         confirmed=bool(truths[0]),
         put_back=bool(truths[1]),

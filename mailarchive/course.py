@@ -19,12 +19,13 @@ from mailarchive.errors import (
     UsageError,
     worst,
 )
-from mailarchive.events import Finished, RestoreFinished, Started, Tally
+from mailarchive.events import Finished, RestoreFinished, Started
+from mailarchive.extras import CanAbandon, HasAdvice, HasAlerts, HasQuota
 from mailarchive.job import Answer
 from mailarchive.model import Digest, Method
-from mailarchive.ports import CanAbandon, HasAdvice, HasAlerts, HasQuota
 from mailarchive.removal import Remover
 from mailarchive.survey import quota_of, survey
+from mailarchive.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -11,8 +11,9 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from mailarchive.errors import ExitCode
-from mailarchive.events import Tally, Warned
+from mailarchive.events import Warned
 from mailarchive.model import Method
+from mailarchive.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from mailarchive.events import Planned, PlannedMailbox, Tally
+from mailarchive.events import Planned, PlannedMailbox
 from mailarchive.model import is_lasting
+from mailarchive.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

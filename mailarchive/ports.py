@@ -8,7 +8,7 @@ Every adapter passes the contract suite of its port in `tests/contract/`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
         Method,
         NotFetched,
         Placement,
-        Quota,
         RemoteMessage,
         Sighting,
         StoredMessage,
@@ -166,86 +165,6 @@ class Source(Protocol):
 
     def select(self, mailbox: Mailbox) -> AbstractContextManager[WritableMailbox]:
         """Open a mailbox for deleting (SELECT); `status` says whether it may be. Raises MailboxError likewise."""
-        ...
-
-
-@runtime_checkable
-class HasQuota(Protocol):
-    """A source that can say how full the account is."""
-
-    def quota(self) -> Quota | None:
-        """STORAGE of the root of INBOX nearest to its limit; None if the server has no limit or does not say."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Appending:
-    """A message to be put on the server.
-
-    Attributes:
-        size: Its octets; `chunks` gives exactly so many.
-        flags: Flags and keywords to give it. `labels`: likewise, where the server has labels.
-        internal_date: Aware; None lets the server take the present.
-    """
-
-    size: int
-    chunks: Callable[[], Iterator[Chunk]]
-    flags: frozenset[str] = frozenset()
-    internal_date: datetime | None = None
-    labels: frozenset[str] = frozenset()
-
-
-@runtime_checkable
-class CanAppend(Protocol):
-    """A source that takes messages (RFC 9051 section 6.3.12)."""
-
-    def create(self, name: str) -> Mailbox:
-        """Make a mailbox. Raises MailboxError if the server refuses."""
-        ...
-
-    def label(self, mailbox: Mailbox, uid: UID, labels: frozenset[str]) -> None:
-        """Put labels on a message, where the server has labels. Raises MessageError if it refuses."""
-        ...
-
-    def unmark(self, mailbox: Mailbox, uids: Sequence[UID | UIDL]) -> None:
-        r"""Take `\Deleted` off messages that we marked once."""
-        ...
-
-    def append(self, mailbox: Mailbox, message: Appending) -> UID | None:
-        """Put a message into a mailbox; gives its UID where the server tells it (APPENDUID, RFC 4315).
-
-        Raises:
-            MessageError: The server refused this one. `MailboxError`: it has no room for more, or no such mailbox.
-        """
-        ...
-
-
-@runtime_checkable
-class HasAlerts(Protocol):
-    """A source whose server may want a human to read something."""
-
-    @property
-    def alerts(self) -> Sequence[str]:
-        """What it has said so far, foreign text (RFC 9051 section 7.1, ALERT)."""
-        ...
-
-
-@runtime_checkable
-class HasAdvice(Protocol):
-    """A source of which a human should know something."""
-
-    @property
-    def advice(self) -> Sequence[str]:
-        """Sentences of ours."""
-        ...
-
-
-@runtime_checkable
-class CanAbandon(Protocol):
-    """A source whose goodbye means something (POP3: QUIT)."""
-
-    def abandon(self) -> None:
-        """Drop the line without a goodbye, so that nothing counts that the server would do at it."""
         ...
 
 

@@ -15,9 +15,9 @@ from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailboxErro
 from mailarchive.events import Deleting, Expunged, Kept
 from mailarchive.examining import Examiner
 from mailarchive.expunge import Guards, How, Refusal
+from mailarchive.extras import HasQuota
 from mailarchive.model import ALL, ItemState, Method, in_order, named
 from mailarchive.policy import Keep
-from mailarchive.ports import HasQuota
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

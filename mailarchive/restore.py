@@ -24,12 +24,13 @@ from mailarchive.errors import (
     UsageError,
     worst,
 )
-from mailarchive.events import NotPutBack, PutBack, RestoreFinished, Restoring, Return
+from mailarchive.events import NotPutBack, PutBack, RestoreFinished, Restoring
+from mailarchive.extras import Appending, CanAppend, HasQuota
 from mailarchive.job import Work
 from mailarchive.lost import lost as read_lost
 from mailarchive.model import DELETED, UID, Criteria, ItemState, in_order
 from mailarchive.policy import Policy
-from mailarchive.ports import Appending, CanAppend, HasQuota
+from mailarchive.tally import Return
 from mailarchive.verify import read_back
 
 if TYPE_CHECKING:

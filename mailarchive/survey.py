@@ -13,10 +13,10 @@ from mailarchive import headers, plan
 from mailarchive.errors import MailboxError, UsageError
 from mailarchive.events import Listing
 from mailarchive.expunge import Refusal
+from mailarchive.extras import HasQuota
 from mailarchive.labels import Labels
 from mailarchive.model import DELETED, INBOX, JUNK, TRASH, Method, is_lasting
 from mailarchive.policy import DateKind, HeaderTests, Keep
-from mailarchive.ports import HasQuota
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

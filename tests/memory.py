@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from mailarchive.expunge import ExpungeOrder
+    from mailarchive.extras import Appending
     from mailarchive.model import (
         UIDL,
         Criteria,
         Placement,
     )
-    from mailarchive.ports import Appending
 
 
 class Stopped(BaseException):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mailarchive.events import Return, Tally
 from mailarchive.expunge import Refusal
 from mailarchive.model import ItemState, Method
 from mailarchive.screen.safe import safe
@@ -27,6 +26,7 @@ from mailarchive.screen.words import (
     quota_line,
     tilde,
 )
+from mailarchive.tally import Return, Tally
 
 if TYPE_CHECKING:
     from mailarchive.events import Finished, Planned, RestoreFinished, Settled, Started, VerifyFinished

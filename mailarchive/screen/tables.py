@@ -17,8 +17,9 @@ from mailarchive.screen.safe import safe
 from mailarchive.screen.words import INDENT, WIDE, Line, cell_width, cut, encodable, format_count, format_size, pad
 
 if TYPE_CHECKING:
-    from mailarchive.events import Finished, Planned, PlannedMailbox, RestoreFinished, Return, Tally
+    from mailarchive.events import Finished, Planned, PlannedMailbox, RestoreFinished
     from mailarchive.screen.words import Role
+    from mailarchive.tally import Return, Tally
 
 _NAME = 16
 _SIZE = 9

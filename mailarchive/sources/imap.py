@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mailarchive.expunge import ExpungeOrder
+    from mailarchive.extras import Appending
     from mailarchive.model import UID, UIDL, Criteria, Mailbox, NotFetched, RemoteMessage, Sighting
-    from mailarchive.ports import Appending, ExpungeResult
+    from mailarchive.ports import ExpungeResult
     from mailarchive.sources.imap_lexer import Lexer
     from mailarchive.sources.imap_session import Session
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from mailarchive.ports import Appending
+    from mailarchive.extras import Appending
     from mailarchive.sources.imap_commands import Commands
 
 _APPENDUID = re.compile(rb"\[APPENDUID \d{1,10} (\d{1,10})\]", re.IGNORECASE)

@@ -33,16 +33,15 @@ from mailarchive.events import (
     PutBack,
     RestoreFinished,
     Restoring,
-    Return,
     Settled,
     Started,
-    Tally,
     Verified,
     VerifyFinished,
     Verifying,
     Warned,
 )
 from mailarchive.model import UID, UIDL, Digest, ItemState, Location, Quota
+from mailarchive.tally import Return, Tally
 
 if TYPE_CHECKING:
     from mailarchive.events import (

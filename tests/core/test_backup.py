@@ -20,9 +20,10 @@ from mailarchive.errors import (
     UnreachableError,
     UsageError,
 )
-from mailarchive.events import Archived, Failed, Fetching, Finished, Gone, Held, Planned, Started, Tally, Warned
+from mailarchive.events import Archived, Failed, Fetching, Finished, Gone, Held, Planned, Started, Warned
 from mailarchive.model import UID, Quota
 from mailarchive.policy import DateKind, HeaderTests, Policy
+from mailarchive.tally import Tally
 from tests.jobs import CUT, NOW, old, run_backup, text, young
 from tests.memory import MemoryArchive, MemoryCatalogue, MemoryMessage, MemorySource
 

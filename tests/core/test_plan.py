@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailarchive.events import Tally
 from mailarchive.model import UID, UIDL, Mailbox, MailboxStatus, Quota, RemoteMessage, transient
 from mailarchive.plan import Listed, make, nearest
 from mailarchive.policy import Policy
+from mailarchive.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,11 +21,11 @@ from mailarchive.events import (
     Planned,
     Settled,
     Started,
-    Tally,
 )
 from mailarchive.job import Answer
 from mailarchive.model import FLAGGED, UID, ItemState
 from mailarchive.policy import Policy
+from mailarchive.tally import Tally
 from tests.jobs import (
     CUT,
     NOW,

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailarchive.errors import DiskError, ExitCode, MailboxError, UnreachableError, UsageError
-from mailarchive.events import NotPutBack, PutBack, RestoreFinished, Restoring, Return, Started
+from mailarchive.events import NotPutBack, PutBack, RestoreFinished, Restoring, Started
 from mailarchive.model import DELETED, FLAGGED, UID, Location, Method
 from mailarchive.policy import Policy
+from mailarchive.tally import Return
 from tests.jobs import CUT, NOW, of_type, old, run_backup, run_undo, text, there, warnings, yes, young
 from tests.memory import MemoryArchive, MemoryCatalogue, MemoryMessage, MemorySource, Steps, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mailarchive.extras import Appending
     from mailarchive.model import Criteria, Mailbox, Quota, RemoteMessage
-    from mailarchive.ports import Appending
     from tests.memory import MemoryMailbox
 
 Fact = tuple[bytes, datetime | None, frozenset[str]]

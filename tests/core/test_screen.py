@@ -8,22 +8,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 import pytest
 
 from mailarchive.errors import ConfigError, DiskError, ExitCode, SignInError
-from mailarchive.events import (
-    Failed,
-    Finished,
-    Gone,
-    Held,
-    MailboxFinished,
-    Settled,
-    Started,
-    Tally,
-    Warned,
-)
+from mailarchive.events import Failed, Finished, Gone, Held, MailboxFinished, Settled, Started, Warned
 from mailarchive.model import UID
 from mailarchive.screen import choose
 from mailarchive.screen.jsonl import JsonLines
 from mailarchive.screen.plain import Plain
 from mailarchive.screen.terminal import Terminal
+from mailarchive.tally import Tally
 from tests.core.screen_samples import (
     FAILED_RUN,
     FINISHED,

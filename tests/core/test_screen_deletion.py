@@ -21,7 +21,6 @@ from mailarchive.events import (
     PutBack,
     RestoreFinished,
     Restoring,
-    Return,
     Settled,
     Warned,
 )
@@ -29,6 +28,7 @@ from mailarchive.model import UID, ItemState
 from mailarchive.screen.plain import Plain
 from mailarchive.screen.reports import settled_text
 from mailarchive.screen.terminal import Terminal
+from mailarchive.tally import Return
 from tests.core.screen_samples import (
     DELETING_PLAN,
     DIGEST,

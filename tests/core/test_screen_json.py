@@ -12,17 +12,9 @@ import pytest
 
 import mailarchive
 from mailarchive.errors import ConfigError, DiskError, ExitCode
-from mailarchive.events import (
-    Event,
-    Finished,
-    Gone,
-    Listing,
-    RestoreFinished,
-    Return,
-    Tally,
-    VerifyFinished,
-)
+from mailarchive.events import Event, Finished, Gone, Listing, RestoreFinished, VerifyFinished
 from mailarchive.screen.jsonl import JsonLines, plain_value
+from mailarchive.tally import Return, Tally
 from tests.core.screen_samples import (
     DELETING_PLAN,
     EVERY_EVENT,

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from mailarchive.errors import ExitCode
-from mailarchive.events import Finished, Planned, PlannedMailbox, RestoreFinished, Return, Settled, Started, Tally
+from mailarchive.events import Finished, Planned, PlannedMailbox, RestoreFinished, Settled, Started
 from mailarchive.expunge import Refusal
 from mailarchive.model import Quota
 from mailarchive.screen.reports import plan_lines, restore_lines, result_lines, settled_text, title
 from mailarchive.screen.words import WIDE, Line
+from mailarchive.tally import Return, Tally
 from tests.core.screen_samples import DELETING_PLAN, RESTORED, RUN, STARTED, UNDO, UNDO_STARTED
 
 LIMIT = 2_000_000_000

@@ -119,7 +119,8 @@ def test_ascii_stream_gets_plainer_signs() -> None:
 REPORT = """
 import sys
 from mailarchive.errors import ExitCode
-from mailarchive.events import Finished, MailboxFinished, Started, Tally, Warned
+from mailarchive.events import Finished, MailboxFinished, Started, Warned
+from mailarchive.tally import Tally
 from mailarchive.screen import choose
 screen = choose(json=sys.argv[1] == "json", quiet=False, verbose=True, color=None, stdout=sys.stdout, stderr=sys.stderr)
 with screen:

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from mailarchive.errors import ExitCode
-from mailarchive.events import Finished, Planned, PlannedMailbox, RestoreFinished, Return, Tally
+from mailarchive.events import Finished, Planned, PlannedMailbox, RestoreFinished
 from mailarchive.screen import tables
 from mailarchive.screen.words import WIDE, cell_width
+from mailarchive.tally import Return, Tally
 from tests.core.screen_samples import DELETING_PLAN, RUN
 
 INBOX = Tally(

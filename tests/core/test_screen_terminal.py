@@ -14,22 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailarchive.errors import DiskError, ExitCode
-from mailarchive.events import (
-    Archived,
-    Failed,
-    Fetching,
-    Finished,
-    Gone,
-    Listing,
-    MailboxFinished,
-    Tally,
-    Warned,
-)
+from mailarchive.events import Archived, Failed, Fetching, Finished, Gone, Listing, MailboxFinished, Warned
 from mailarchive.model import UID
 from mailarchive.screen import choose
 from mailarchive.screen.plain import columns
 from mailarchive.screen.terminal import Terminal
 from mailarchive.screen.words import cell_width
+from mailarchive.tally import Tally
 from tests.core.screen_samples import (
     DIGEST,
     FINISHED,

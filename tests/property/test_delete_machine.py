@@ -21,8 +21,8 @@ from tests.memory import MemoryArchive, MemoryCatalogue, MemorySource, Steps, St
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mailarchive.extras import Appending
     from mailarchive.model import Mailbox
-    from mailarchive.ports import Appending
     from tests.memory import MemoryMessage
 
 BOXES = ["INBOX", "Work"]

@@ -20,8 +20,8 @@ from mailarchive.errors import (
     ProtocolError,
     UnreachableError,
 )
+from mailarchive.extras import Appending, CanAppend
 from mailarchive.model import Mailbox
-from mailarchive.ports import Appending, CanAppend
 from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.imap_gate import Phase
 from tests.servers.scripted import BOX, Scripted

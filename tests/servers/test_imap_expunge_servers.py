@@ -14,9 +14,10 @@ from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from mailarchive.errors import MailboxError
 from mailarchive.expunge import Evidence, Guards, approve, choose
+from mailarchive.extras import Appending
 from mailarchive.model import UID, Digest, Envelope, ItemState, Location, Mailbox, Method, Placement
 from mailarchive.policy import Policy
-from mailarchive.ports import Appending, ExpungeResult
+from mailarchive.ports import ExpungeResult
 from mailarchive.sources import Purpose, connect
 from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.tls import Trust

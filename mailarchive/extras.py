@@ -1,0 +1,96 @@
+"""What only some sources have, beside `ports.Source`: a quota, messages taken, something to say.
+
+The law of this room: Protocols of one or few methods that a job asks a source for, and goes without where it has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from mailarchive.model import UID, UIDL, Mailbox, Quota
+    from mailarchive.ports import Chunk
+
+
+@runtime_checkable
+class HasQuota(Protocol):
+    """A source that can say how full the account is."""
+
+    def quota(self) -> Quota | None:
+        """STORAGE of the root of INBOX nearest to its limit; None if the server has no limit or does not say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Appending:
+    """A message to be put on the server.
+
+    Attributes:
+        size: Its octets; `chunks` gives exactly so many.
+        flags: Flags and keywords to give it. `labels`: likewise, where the server has labels.
+        internal_date: Aware; None lets the server take the present.
+    """
+
+    size: int
+    chunks: Callable[[], Iterator[Chunk]]
+    flags: frozenset[str] = frozenset()
+    internal_date: datetime | None = None
+    labels: frozenset[str] = frozenset()
+
+
+@runtime_checkable
+class CanAppend(Protocol):
+    """A source that takes messages (RFC 9051 section 6.3.12)."""
+
+    def create(self, name: str) -> Mailbox:
+        """Make a mailbox. Raises MailboxError if the server refuses."""
+        ...
+
+    def label(self, mailbox: Mailbox, uid: UID, labels: frozenset[str]) -> None:
+        """Put labels on a message, where the server has labels. Raises MessageError if it refuses."""
+        ...
+
+    def unmark(self, mailbox: Mailbox, uids: Sequence[UID | UIDL]) -> None:
+        r"""Take `\Deleted` off messages that we marked once."""
+        ...
+
+    def append(self, mailbox: Mailbox, message: Appending) -> UID | None:
+        """Put a message into a mailbox; gives its UID where the server tells it (APPENDUID, RFC 4315).
+
+        Raises:
+            MessageError: The server refused this one. `MailboxError`: it has no room for more, or no such mailbox.
+        """
+        ...
+
+
+@runtime_checkable
+class HasAlerts(Protocol):
+    """A source whose server may want a human to read something."""
+
+    @property
+    def alerts(self) -> Sequence[str]:
+        """What it has said so far, foreign text (RFC 9051 section 7.1, ALERT)."""
+        ...
+
+
+@runtime_checkable
+class HasAdvice(Protocol):
+    """A source of which a human should know something."""
+
+    @property
+    def advice(self) -> Sequence[str]:
+        """Sentences of ours."""
+        ...
+
+
+@runtime_checkable
+class CanAbandon(Protocol):
+    """A source whose goodbye means something (POP3: QUIT)."""
+
+    def abandon(self) -> None:
+        """Drop the line without a goodbye, so that nothing counts that the server would do at it."""
+        ...

@@ -159,7 +159,7 @@ class Drop:
 class PopBody:
     """One message that is arriving; see `ports.Incoming`."""
 
-    __slots__ = ("_digest", "_drop", "_first", "_head", "_remember", "_rest", "_uidl", "drained")
+    __slots__ = ("_digest", "_drop", "_first", "_head", "_known", "_remember", "_rest", "_uidl", "drained")
 
     def __init__(self, drop: Drop, uidl: UIDL, *, remember: bool) -> None:
         self._drop = drop
@@ -169,6 +169,7 @@ class PopBody:
         self._digest = hashlib.sha256()
         self._rest = drop.lines.body()
         self._first = next(self._rest, b"")
+        self._known: RemoteMessage | None = None
         self.drained = False
 
     @property
@@ -185,6 +186,7 @@ class PopBody:
             yield piece
         self.drained = True
         self._name()
+        self._known = self.message
 
     def _name(self) -> None:
         """Name a message without a lasting UIDL by its content, so that the rest of the session finds it again."""
@@ -202,4 +204,4 @@ class PopBody:
     @property
     def message(self) -> RemoteMessage:
         """What is known of it; its date is that of its topmost Received, else of its Date. After the chunks."""
-        return RemoteMessage(self._uidl, self._drop.sizes[self._uidl], headers.arrival(self._head))
+        return self._known or RemoteMessage(self._uidl, self._drop.sizes[self._uidl], headers.arrival(self._head))

@@ -49,6 +49,10 @@ class Cost(NamedTuple):
     peak: int
 
 
+class UnableError(Exception):
+    """A program did not pull the maildrop; the text says what it did."""
+
+
 class Tool(NamedTuple):
     """A program: how it is called for an account and an empty folder, and how its version is asked for."""
 
@@ -110,7 +114,10 @@ TOOLS = {
 
 
 def measure(command: Sequence[str], environ: dict[str, str], *, user: int | None) -> Cost:
-    """Run a program to its end, as a user if it refuses to run as root; its children count too."""
+    """Run a program to its end, as a user if it refuses to run as root; its children count too.
+
+    Raises: UnableError: it exited with something other than 0 or 1.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.monotonic()
     log = tempfile.TemporaryFile()  # noqa: SIM115 - read below if the program fails
@@ -124,7 +131,8 @@ def measure(command: Sequence[str], environ: dict[str, str], *, user: int | None
     wall = time.monotonic() - begun
     if done.returncode not in (0, 1):
         log.seek(0)
-        raise SystemExit(f"{command[0]}: exit {done.returncode}\n{log.read().decode(errors='replace')[-2000:]}")
+        print(log.read().decode(errors="replace")[-500:], file=sys.stderr)  # noqa: T201
+        raise UnableError(f"exit {done.returncode}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
     return Cost(wall, cpu, peak)
@@ -145,7 +153,10 @@ def count(place: Path) -> int:
 
 
 def pull(account: Account, tool: Tool, scratch: Path, expected: int) -> Cost:
-    """Pull the maildrop once into a new folder."""
+    """Pull the maildrop once into a new folder.
+
+    Raises: UnableError: not everything was stored.
+    """
     place = Path(tempfile.mkdtemp(dir=scratch))
     environ = {**os.environ, "MAILARCHIVE_PASSWORD": account.password, "HOME": str(place)}
     command = tool.command(account, place)
@@ -153,15 +164,18 @@ def pull(account: Account, tool: Tool, scratch: Path, expected: int) -> Cost:
     if user is not None:
         for path in (place, *place.rglob("*")):
             os.chown(path, user, user)
-    cost = measure(command, environ, user=user)
+    try:
+        cost = measure(command, environ, user=user)
+    except UnableError as why:
+        raise UnableError(f"{why} after {count(place)} of {expected} messages") from None
     found = count(place)
     if found != expected:
-        raise SystemExit(f"{tool.program} stored {found} of {expected} messages")
+        raise UnableError(f"stored {found} of {expected} messages")
     return cost
 
 
-def table(name: str, costs: dict[str, list[Cost]], samples: Sequence[Sample]) -> str:
-    """Lay out the medians of one set, and the ratios to ours."""
+def table(name: str, costs: dict[str, list[Cost]], unable: dict[str, str], samples: Sequence[Sample]) -> str:
+    """Lay out the medians of one set, and the ratios to ours; a program that did not do the work is named."""
     octets = sum(len(sample.raw) for sample in samples)
     lines = [f"### {name}: {SETS[name][2]}, {octets / 1e6:.0f} MB", ""]
     lines += ["| program | wall s (median) | min-max | ours / this | cpu s | peak MiB |", "|---|--:|--:|--:|--:|--:|"]
@@ -173,6 +187,7 @@ def table(name: str, costs: dict[str, list[Cost]], samples: Sequence[Sample]) ->
         cpu = statistics.median(cost.cpu for cost in runs)
         peak = max(cost.peak for cost in runs) / 2**20
         lines.append(f"| {tool} | {wall:.2f} | {min(walls):.2f}-{max(walls):.2f} | {ratio} | {cpu:.2f} | {peak:.0f} |")
+    lines += [f"| {tool} | {why} | | | | |" for tool, why in unable.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -204,10 +219,15 @@ def main() -> None:
             with Dovecot() as server:
                 server.account.append_many("INBOX", samples)
                 costs: dict[str, list[Cost]] = {tool: [] for tool in tools}
+                unable: dict[str, str] = {}
                 for _ in range(asked.runs):
-                    for tool, runs in costs.items():
-                        runs.append(pull(server.account, tools[tool], scratch, number))
-            print(table(name, costs, samples))  # noqa: T201
+                    for tool in [tool for tool in costs if tool not in unable]:
+                        try:
+                            costs[tool].append(pull(server.account, tools[tool], scratch, number))
+                        except UnableError as why:
+                            unable[tool] = str(why)
+                done = {tool: runs for tool, runs in costs.items() if tool not in unable}
+            print(table(name, done, unable, samples))  # noqa: T201
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -56,12 +56,15 @@ class MakeUser(Protocol):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--seed`."""
+    """Add `--seed` and `--long`."""
     parser.addoption("--seed", type=int, default=20251123, help="seed of the tests that use the fixture `seed`")
+    parser.addoption("--long", action="store_true", help="run also the tests that take minutes")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Apply the markers `dovecot`, `reader` and `needs_root`."""
+    """Apply the markers `long`, `dovecot`, `reader` and `needs_root`."""
+    if item.get_closest_marker("long") and not (item.config.getoption("--long") or servers_required()):
+        pytest.skip("takes minutes; --long runs it, and so does .ci/run")
     wanted = ["dovecot", "doveadm"] if item.get_closest_marker("dovecot") else []
     for marker in item.iter_markers("reader"):
         wanted += marker.args
@@ -71,12 +74,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs root")
 
 
+def servers_required() -> bool:
+    """Say whether this is a run that may leave nothing out, as that of .ci/run."""
+    return os.environ.get(STRICT_VARIABLE) == "1"
+
+
 def require_program(name: str) -> str:
     """Return the path of a program; without it, skip the test, or fail it where servers are required."""
     path = find_program(name)
     if path is not None:
         return path
-    if os.environ.get(STRICT_VARIABLE) == "1":
+    if servers_required():
         pytest.fail(f"{name} is not installed, and {STRICT_VARIABLE}=1 demands it", pytrace=False)
     pytest.skip(f"{name} is not installed")
 

@@ -159,6 +159,7 @@ def killed(victim: Victim, rng: random.Random, longest: float, *, catalogue: boo
     return child.returncode == -9
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_two_hundred_kills_lose_nothing(server: Dovecot, tmp_path: Path, seed: int) -> None:
     """At every moment archive and server together hold everything; at the end each message is where it belongs."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import signal
 import zlib
 from typing import TYPE_CHECKING, Protocol
 
@@ -53,6 +54,16 @@ class MakeUser(Protocol):
 
     def __call__(self, user: str | None = None, password: str = "secret") -> Account:
         """Make a user with an empty maildrop on the server of the session."""
+
+
+def pytest_configure() -> None:
+    """Let the programs that the tests start hear signals that were ignored for this one, as under nohup or in a job.
+
+    A handler ends with exec, an ignored signal stays ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -80,7 +80,9 @@ class SqliteCatalogue(Chronicle):
     def placements(self, mailbox: str, uidvalidity: int | None) -> dict[UID | UIDL, Known]:
         """Say which UIDs of this generation of a mailbox are archived, where, and what the server said of them."""
         with self._file.reading() as db:
-            rows = db.execute(_select(_KNOWN, "p.origin IN (?, ?)"), (mailbox, uidvalidity or 0, *EVIDENCE))
+            # Some POP3 servers give the UIDL of a deleted message to another one; a UID is never given again.
+            where = "p.origin IN (?, ?) AND (p.expunged_at IS NULL OR typeof(p.uid) = 'integer')"
+            rows = db.execute(_select(_KNOWN, where), (mailbox, uidvalidity or 0, *EVIDENCE))
             return {
                 _uid(uid): Known(
                     Location(location), size, instant(date), bool(unsure), hold, bool(put_back), octets, instant(at)

@@ -188,9 +188,12 @@ class Examiner:
     def _alarm(self, refused: Sequence[Refused]) -> None:
         """Stop the mailbox if its UIDs do not mean what they did, in this batch and in those that come."""
         name = self._part.mailbox.name
-        if any(each.reason is Refusal.OTHER_MESSAGE for each in refused):
+        if others := [each.uid for each in refused if each.reason is Refusal.OTHER_MESSAGE]:
             self._work.held[name] = OTHERS
             self._work.warn(f"{OTHERS}; nothing more is deleted here", name)
+            # A UIDL that a server has given again: the next backup fetches what has it now.
+            given_again = [uid for uid in others if isinstance(uid, str)]
+            self._work.catalogue.forget(name, self._part.status.uidvalidity, given_again)
 
     def _damage(self, uids: Sequence[UID | UIDL]) -> None:
         """Stop all deletion of the run, and have the next backup fetch again what is damaged."""

@@ -298,7 +298,10 @@ class Catalogue(Protocol):
     """What we know of the mail; derived, and never more trusted than the files."""
 
     def placements(self, mailbox: str, uidvalidity: int | None) -> Mapping[UID | UIDL, Known]:
-        """Say which UIDs of this generation of a mailbox are archived, where, and what the server said of them."""
+        """Say which UIDs of this generation of a mailbox are archived, where, and what the server said of them.
+
+        A UIDL whose message was deleted is not among them: a server may give it to another message.
+        """
         ...
 
     def location(self, digest: Digest) -> Location | None:

@@ -555,7 +555,9 @@ class MemoryCatalogue:
 
     def placements(self, mailbox: str, uidvalidity: int | None) -> dict[UID | UIDL, Known]:
         """Say what is archived."""
-        here = [uid for name, validity, uid in self.table if (name, validity) == (mailbox, uidvalidity or 0)]
+        key = (mailbox, uidvalidity or 0)
+        here = [uid for *found, uid in self.table if tuple(found) == key]
+        here = [uid for uid in here if isinstance(uid, int) or (*key, uid) not in self.expunged]
         return {
             uid: Known(
                 row.location,

@@ -44,6 +44,8 @@ GOODBYE: Final = 5.0
 MOST_EMPTY: Final = 10
 """Messages without text after which a server is not asked for more."""
 PASSED = "it has no lasting name, and the session that listed it is over; the next run fetches it"
+RENAMED = "it is not listed any more under its name (UIDL), and others are that were not; the next run looks again"
+UNSEEN = "the session in which they were looked at is over"
 UNCONFIRMED = "the server did not confirm the deletion, and the messages are still there"
 
 
@@ -71,6 +73,8 @@ class PopSource:
         self._drop: Drop | None = None
         self._sessions = 0
         self._empty = 0
+        self._confirmed = False
+        self._listed: frozenset[UIDL] | None = None
         self.drop()
 
     def __enter__(self) -> Self:
@@ -124,6 +128,7 @@ class PopSource:
             wire, offered = self._connect()
             try:
                 self._sessions += 1
+                self._confirmed = False
                 self._drop = Drop(wire, offered, self._sessions)
             except Declined as declined:
                 wire.close()
@@ -151,22 +156,25 @@ class PopSource:
         yield PopMailbox(self, writable=self.may_delete)
 
     def expunge(self, order: ExpungeOrder) -> ExpungeResult:
-        """Send DELE for what the order names, and QUIT; the session is over then."""
-        drop = self.drop()
+        """Send DELE for what the order names and this session has looked at, and QUIT; the session is over then."""
+        drop = self._drop
         uidls = [UIDL(str(item.uid)) for item in order.items]
-        there = [uidl for uidl in uidls if uidl in drop.numbers]
-        # Of a name that another session gave, absence says nothing.
+        # A number, and on some servers a UIDL, is another message's in another session.
+        there = [uidl for uidl in uidls if drop is not None and uidl in drop.probed]
         states: dict[UID | UIDL, ItemState] = {
-            uidl: ItemState.GONE if uidl in drop.numbers or is_lasting(uidl) else ItemState.ROLLED_BACK
-            for uidl in uidls
+            uidl: ItemState.GONE if uidl in there else ItemState.ROLLED_BACK for uidl in uidls
         }
-        said = ""
+        said = "" if len(there) == len(uidls) else UNSEEN
+        if drop is None or not there:
+            return ExpungeResult(states, said)
         try:
+            drop.lines.quiet()
             with drop.lines.deleting():
                 for uidl, reason in drop.asked(b"DELE", "", there):
                     if reason is not None:
                         states[uidl] = ItemState.REFUSED
                         said = reason
+            drop.lines.quiet()
         except BaseException:
             # Without QUIT nothing has happened.
             self.abandon()
@@ -176,7 +184,28 @@ class PopSource:
             drop.quit()
         except (Declined, UnreachableError, LaterError):
             return self._settled(states)
+        self._confirmed = True
         return ExpungeResult(states, said)
+
+    def present(self, uidls: Sequence[UIDL]) -> Collection[UIDL]:
+        """Give what is there, and what may be; nothing is after a QUIT that was answered."""
+        if self._drop is None and self._confirmed:
+            return ()
+        drop = self.drop()
+        return [uidl for uidl in uidls if uidl in drop.numbers or not drop.certain]
+
+    def listed(self, numbers: Collection[UIDL]) -> None:
+        """Take down what the listing of this run holds, which its later sessions are compared with."""
+        if self._listed is None:
+            self._listed = frozenset(numbers)
+
+    def missing(self, uidl: UIDL) -> NotFetched:
+        """Say what it means that a message of the listing is not in this session."""
+        if not is_lasting(uidl):
+            return NotFetched(uidl, PASSED)
+        if self._listed is not None and not self._listed.issuperset(self.drop().numbers):
+            return NotFetched(uidl, RENAMED)
+        return NotFetched(uidl, "gone by another hand", gone=True)
 
     def _settled(self, states: dict[UID | UIDL, ItemState]) -> ExpungeResult:
         """Look in a new session what became of a QUIT that was not confirmed."""
@@ -205,6 +234,7 @@ class PopMailbox:
     def listing(self, criteria: Criteria) -> list[RemoteMessage]:  # noqa: ARG002 - POP3 cannot narrow
         """Give every message, the oldest first; dates and flags the protocol cannot say."""
         drop = self._source.drop()
+        self._source.listed(drop.numbers)
         return [RemoteMessage(uidl, drop.sizes[uidl]) for uidl in drop.numbers]
 
     def headers(self, messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID | UIDL, bytes]]:
@@ -226,26 +256,31 @@ class PopMailbox:
                 yield uidl, head
 
     def probe(self, uids: Sequence[UID | UIDL]) -> Iterator[Sighting]:
-        """Look at messages afresh: size and header; a server without TOP must give them whole."""
+        """Look at messages afresh: size and header; a server without TOP must give them whole.
+
+        What was looked at may be deleted in this session, so an answer without text, after which the session is not
+        to be trusted, ends the look.
+        """
         drop = self._source.drop()
         wanted = [UIDL(str(uid)) for uid in uids if uid in drop.numbers]
         heads = {uidl: drop.heads[uidl] for uidl in wanted if uidl in drop.heads}
-        heads.update(self._tops([uidl for uidl in wanted if uidl not in heads]))
+        for uidl, head in drop.tops([uidl for uidl in wanted if uidl not in heads]):
+            if not head and drop.sizes[uidl] != 0:
+                self._source.distrust()
+                return
+            heads[uidl] = head
         for uidl in wanted:
-            drop = self._source.drop()
-            head = heads.get(uidl)
-            if head is None and uidl in drop.numbers:
-                head = drop.retrieved(uidl)
-                if head == b"":
-                    self._source.distrust()
-            if head and uidl in drop.numbers:
-                message = RemoteMessage(uidl, drop.sizes[uidl], headers.arrival(head))
-                yield Sighting(message, head)
+            found = heads[uidl] if uidl in heads else drop.retrieved(uidl)
+            if found == b"" and uidl not in heads:
+                self._source.distrust()
+                return
+            if found:
+                drop.probed.add(uidl)
+                yield Sighting(RemoteMessage(uidl, drop.sizes[uidl], headers.arrival(found)), found)
 
     def present(self, uids: Sequence[UID | UIDL]) -> Collection[UID | UIDL]:
-        """Nothing: QUIT was answered, or the next session's list was read already."""
-        assert uids is not None
-        return ()
+        """Give what is listed, and where the list is not sure of it what may be; nothing after a QUIT answered."""
+        return self._source.present([UIDL(str(uid)) for uid in uids])
 
     def matching(self, uids: Sequence[UID | UIDL], imap_search: str) -> Collection[UID | UIDL]:
         """POP3 cannot search."""
@@ -282,10 +317,8 @@ class PopMailbox:
             for uidl in waiting:
                 if uidl in drop.numbers:
                     there.append(uidl)
-                elif is_lasting(uidl):
-                    yield NotFetched(uidl, "gone by another hand", gone=True)
                 else:
-                    yield NotFetched(uidl, PASSED)
+                    yield self._source.missing(uidl)
             waiting = []
             for uidl, reason in drop.asked(b"RETR", "", there):
                 if reason is not None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 IN_FLIGHT: Final = 8
 """Commands on their way at a time, where the server takes more than one (RFC 2449 section 6.6)."""
+SLACK: Final = 64 * 1024 * 1024
+"""Octets that a message may have beyond four times what LIST says; a server that sends more sends without end."""
 HEADS: Final = 8 * 1024 * 1024
 """Octets of headers that a session keeps; what is over is asked for again."""
 
@@ -42,6 +44,8 @@ class Drop:
         numbers: The message number of each message by its UIDL, or by a name for this session only.
         sizes: As LIST announces them, in octets; None where it says no number.
         heads: The first octets of what was retrieved in this session.
+        probed: Messages whose header came in this session, which alone may be deleted in it.
+        certain: Whether LIST and UIDL agree and name everything for good, so that what is not there is gone.
         fetched: Whether anything was retrieved.
     """
 
@@ -52,12 +56,14 @@ class Drop:
         self.numbers: dict[UIDL, int] = {}
         self.sizes: dict[UIDL, int | None] = {}
         self.heads: dict[UIDL, bytes] = {}
+        self.probed: set[UIDL] = set()
+        self.certain = True
         self.fetched = False
         self._kept = 0
         self._read(session)
 
     def _read(self, session: int) -> None:
-        """Ask for sizes and names; a message that only one of the two answers knows waits for the next session."""
+        """Ask for sizes and names; a message without a size waits for the next session, one without a name has none."""
         sizes: dict[int, int | None] = {}
         self.lines.ask(b"LIST")
         for line in self.lines.listing():
@@ -69,12 +75,18 @@ class Drop:
         for name in names.values():
             if name is not None:
                 counts[name] = counts.get(name, 0) + 1
-        for number in sorted(names.keys() & sizes.keys()):
-            name = names[number]
+        for number in sorted(sizes):
+            name = names.get(number)
             # In the next session the number may be another message's, so its name must not be found there.
             uidl = name if name is not None and counts[name] == 1 else transient(f"{session}.{number}")
             self.numbers[uidl] = number
             self.sizes[uidl] = sizes[number]
+        self.certain = names.keys() == sizes.keys() and all(map(is_lasting, self.numbers))
+
+    def body(self, uidl: UIDL) -> Iterator[bytes]:
+        """Give the octets of the answer that is arriving for a message, up to what can be one."""
+        announced = self.sizes[uidl]
+        return self.lines.body(None if announced is None else 4 * announced + SLACK)
 
     def _named(self) -> dict[int, UIDL | None]:
         """Ask for the names; one that RFC 1939 does not allow is none, and so is one of two of the same message."""
@@ -122,7 +134,7 @@ class Drop:
             for uidl, reason in self.asked(b"TOP", " 0", some):
                 self.has_top = self.has_top or reason is None
                 if reason is None:
-                    yield uidl, self._head()
+                    yield uidl, self._head(uidl)
 
     def retrieved(self, uidl: UIDL) -> bytes | None:
         """Retrieve a message for its head alone; None if the server declines."""
@@ -130,7 +142,7 @@ class Drop:
             if reason is not None:
                 return None
             self.fetched = True
-            self.remember(uidl, self._head())
+            self.remember(uidl, self._head(uidl))
         return self.heads[uidl]
 
     def remember(self, uidl: UIDL, head: bytes) -> None:
@@ -141,9 +153,9 @@ class Drop:
         while self._kept > HEADS:
             self._kept -= len(self.heads.pop(next(iter(self.heads))))
 
-    def _head(self) -> bytes:
+    def _head(self, uidl: UIDL) -> bytes:
         head = b""
-        for piece in self.lines.body():
+        for piece in self.body(uidl):
             if len(head) < headers.HEAD:
                 head += piece[: headers.HEAD - len(head)]
         return head
@@ -167,7 +179,7 @@ class PopBody:
         self._remember = remember
         self._head = b""
         self._digest = hashlib.sha256()
-        self._rest = drop.lines.body()
+        self._rest = drop.body(uidl)
         self._first = next(self._rest, b"")
         self._known: RemoteMessage | None = None
         self.drained = False

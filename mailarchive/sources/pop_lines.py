@@ -110,18 +110,26 @@ class Lines:
             yield line.removeprefix(b".")
         raise ProtocolError(f"{self.wire.peer} lists without end")
 
-    def body(self) -> Iterator[bytes]:
+    def body(self, most: int | None = None) -> Iterator[bytes]:
         r"""Give the octets of a message in pieces, exactly as the server was given them, up to CRLF `.` CRLF.
 
-        Each piece is a copy, so it stays good.
+        Each piece is a copy, so it stays good. More than `most` octets, if that is given, raise ProtocolError: nothing
+        else would end an answer that has no end.
         """
         # The answer begins at the start of a line, as if a CRLF stood before it that is not part of the message.
         virtual = 2
         for piece in self._pieces(b"\r\n"):
             taken = min(virtual, len(piece))
             virtual -= taken
+            if most is not None and (most := most - len(piece)) < 0:
+                raise ProtocolError(f"{self.wire.peer} sends a message without end")
             if len(piece) > taken:
                 yield piece[taken:]
+
+    def quiet(self) -> None:
+        """Make sure that nothing has come that nobody asked for. Raises ProtocolError."""
+        if self.waiting or self.wire.pending():
+            raise ProtocolError(f"{self.wire.peer} sends more than it was asked for; nothing was deleted")
 
     def _pieces(self, held: bytes) -> Iterator[bytes]:
         """Give what follows the octets that are held, and them, without the dots that the server has put in."""

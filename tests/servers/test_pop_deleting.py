@@ -18,7 +18,7 @@ from mailarchive.archives.maildir import MaildirArchive
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from mailarchive.errors import DiskError
-from mailarchive.sources import pop_session, tls, wire
+from mailarchive.sources import pop_drop, pop_session, tls, wire
 from tests.command import mailarchive
 from tests.contract.sources import (
     CAPA,
@@ -488,3 +488,84 @@ def test_gmail_hears_quit_only_where_something_is_deleted(
     assert "Gmail" in warned(result)
     assert verbs(server.commands[0], "QUIT") == end
     assert bool(verbs(server.commands[0], "DELE")) is ("--delete" in words)
+
+
+# Names that mean another message
+
+
+def test_nothing_is_deleted_in_a_session_that_has_not_looked_at_it(tmp_path: Path) -> None:
+    """An answer without text ends the session in the middle of a look; in the next, `u1` is a letter never fetched."""
+    top = r"^TOP 3 0$"
+    head = MAIL["u3"].partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    other = {"u1": letter(7)}
+    assert len(other["u1"]) == len(MAIL["u1"])
+    for looks in range(3):
+        archive = tmp_path / str(looks)
+        second = session(MAIL, *[(top, multiline(head))] * looks, (top, b"+OK\r\n.\r\n"))
+        with ScriptedPop([session(MAIL), second, session(other), session(other)]) as server:
+            assert backup(server, archive, *OLD).code == 0
+            result = backup(server, archive, *DELETE)
+            assert all(verbs(later, "DELE") == [] for later in sessions(server)[2:])
+            reached = "DELE 1" in sessions(server)[1]
+        assert (deleted(result) == sorted(MAIL)) is reached
+
+
+def test_a_uidl_that_is_given_again_is_another_message(tmp_path: Path) -> None:
+    """It is fetched and archived, though the size is the same and the first one went under that name."""
+    mail = [{"1": letter(number)} for number in (1, 2, 3)]
+    with ScriptedPop([session(each) for each in mail]) as server:
+        for _ in mail:
+            result = backup(server, tmp_path / "a", *DELETE)
+            assert (result.code, deleted(result)) == (0, ["1"])
+    assert held(tmp_path / "a") == ALL
+
+
+def test_a_uidl_that_another_program_freed_is_looked_at_and_fetched_again(tmp_path: Path) -> None:
+    """The run that finds it deletes nothing; the next backup archives what is under the name now."""
+    with ScriptedPop([session({"1": letter(1)}), *[session({"1": letter(2)}) for _ in range(3)]]) as server:
+        backup(server, tmp_path / "a", *OLD)
+        found = backup(server, tmp_path / "a", *DELETE)
+        assert (found.code, deleted(found)) == (3, [])
+        assert backup(server, tmp_path / "a", *OLD).code == 0
+    assert held(tmp_path / "a") == sorted([letter(1), letter(2)])
+
+
+def test_a_server_that_names_its_messages_anew_is_told(tmp_path: Path) -> None:
+    """What the second session does not know by its name is not said to be gone."""
+    mail = letters(*range(1, 56))
+    anew = {f"new{name}": octets for name, octets in list(mail.items())[50:]}
+    with ScriptedPop([session(mail), session(anew)]) as server:
+        result = backup(server, tmp_path / "a", *DELETE)
+    assert (result.code, len(deleted(result)), total(result)["failed"]) == (3, 50, 5)
+
+
+def test_a_message_that_is_listed_and_not_shown_is_not_gone(tmp_path: Path) -> None:
+    """After a QUIT without an answer, silence of TOP and RETR leaves open what became of it."""
+    refused = [(rf"^(TOP|RETR) {number}\b.*$", b"-ERR busy\r\n") for number in (1, 2, 3)] * 4
+    greetings = [b"+OK\r\n", b"-ERR [IN-USE] locked\r\n" + CUT, b"+OK\r\n"]
+    for number, unable in enumerate((refused, [(r"^UIDL$", b"-ERR\r\n")])):
+        archive = tmp_path / str(number)
+        with ScriptedPop([session(MAIL, (r"^QUIT$", CUT)), [], session(MAIL, *unable)], greetings=greetings) as server:
+            assert backup(server, archive, *DELETE).code == 75
+            again = backup(server, archive, *OLD)
+        assert sum(event["gone"] for event in again.events if event["event"] == "settled") == 0
+        assert deleted(again) == []
+
+
+def test_an_answer_too_many_stops_before_dele(tmp_path: Path) -> None:
+    """Nobody knows whose it is."""
+    with ScriptedPop([session(MAIL, (r"^RETR 3$", multiline(MAIL["u3"]) + b"+OK\r\n"))]) as server:
+        result = backup(server, tmp_path / "a", *DELETE)
+    assert (result.code, deleted(result)) == (16, [])
+    assert verbs(sessions(server)[0], "DELE", "QUIT") == []
+
+
+@pytest.mark.parametrize("command", [r"^TOP 2 0$", r"^RETR 2$"])
+def test_an_answer_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """It would run until the disk is full; much more than LIST says is no message."""
+    monkeypatch.setattr(pop_drop, "SLACK", 10_000)
+    endless = b"+OK\r\n" + b"X-Filler: on and on\r\n" * 20_000
+    with ScriptedPop([session(MAIL, (command, endless))]) as server:
+        result = backup(server, tmp_path / "a", *OLD)
+    assert result.code == 16
+    assert "without end" in result.out

@@ -552,6 +552,13 @@ def test_a_message_that_is_listed_and_not_shown_is_not_gone(tmp_path: Path) -> N
         assert deleted(again) == []
 
 
+def test_a_list_without_names_does_not_settle_a_quit(tmp_path: Path) -> None:
+    """In the same run too: a message that was there under a name may be there without one."""
+    with ScriptedPop([session(MAIL, (r"^QUIT$", CUT)), session(MAIL, (r"^UIDL$", b"-ERR\r\n"))]) as server:
+        result = backup(server, tmp_path / "a", *DELETE)
+    assert (result.code, deleted(result), total(result)["deleted"]) == (3, [], 0)
+
+
 def test_an_answer_too_many_stops_before_dele(tmp_path: Path) -> None:
     """Nobody knows whose it is."""
     with ScriptedPop([session(MAIL, (r"^RETR 3$", multiline(MAIL["u3"]) + b"+OK\r\n"))]) as server:

@@ -35,18 +35,14 @@ class Answer(NamedTuple):
         return self.tagged.startswith(b"OK")
 
 
-class Client:
-    """One connection that has read its greeting."""
+class Connection:
+    """A line to one port of the demo server; nothing has been read from it yet."""
 
-    def __init__(self, server: DemoServer, *, sign_in: bool = True, tls: ssl.SSLContext | None = None) -> None:
-        self.sock = socket.create_connection((server.host, server.imap_port), timeout=10)
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self.sock = socket.create_connection((host, port), timeout=10)
         if tls is not None:
             self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
         self._file = self.sock.makefile("rb")
-        self._number = 0
-        self.greeting = self.response()
-        if sign_in:
-            assert self.run(f"LOGIN {USER} {PASSWORD}").ok
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +64,17 @@ class Client:
     def send(self, octets: bytes) -> None:
         """Send octets as they are."""
         self.sock.sendall(octets)
+
+
+class Client(Connection):
+    """One connection that has read its greeting."""
+
+    def __init__(self, server: DemoServer, *, sign_in: bool = True, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(server.host, server.imap_port, tls)
+        self._number = 0
+        self.greeting = self.response()
+        if sign_in:
+            assert self.run(f"LOGIN {USER} {PASSWORD}").ok
 
     def response(self) -> bytes:
         """Read one response with its literals, without the last CRLF; empty at the end of the connection."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import poplib
-import socket
 import ssl
 import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
 import trustme
@@ -19,7 +18,7 @@ from mailarchive.demo.sample import USER as SAMPLE_USER
 from mailarchive.demo.sample import build_store
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
-from tests.servers.demo_client import DAY, PASSWORD, USER, Client, letter, small_store
+from tests.servers.demo_client import DAY, PASSWORD, USER, Client, Connection, letter, small_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,37 +26,15 @@ if TYPE_CHECKING:
     from mailarchive.demo.store import Account
 
 
-class Raw:
+class Raw(Connection):
     """One connection that has read its greeting, and believes in nothing but CRLF."""
 
     def __init__(self, server: DemoServer, *, sign_in: bool = True) -> None:
-        self.sock = socket.create_connection((server.host, server.pop_port), timeout=10)
-        self._file = self.sock.makefile("rb")
+        super().__init__(server.host, server.pop_port)
         self.greeting = self.line()
         if sign_in:
             assert self.run(f"USER {USER}").startswith(b"+OK")
             assert self.run(f"PASS {PASSWORD}").startswith(b"+OK")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection without a word."""
-        self._file.close()
-        self.sock.close()
-
-    def start_tls(self, context: ssl.SSLContext) -> None:
-        """Put TLS on the line."""
-        self._file.close()
-        self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
-        self._file = self.sock.makefile("rb")
-
-    def send(self, octets: bytes) -> None:
-        """Send octets as they are."""
-        self.sock.sendall(octets)
 
     def line(self) -> bytes:
         """Read one line, without CRLF; empty at the end of the connection."""

@@ -55,9 +55,8 @@ class Examiner:
         """Examine some candidates (D2, D3); gives the order, and each one that is not in it."""
         part, work = self._part, self._work
         rows = work.catalogue.rows(part.mailbox.name, part.status.uidvalidity, uids)
-        seen, twice = self._looked(uids, rows)
         # Only what nothing else speaks against is read back.
-        _, refused = self._approve(uids, rows, seen, twice)
+        _, _, refused = self._looked(uids, rows)
         self._alarm(refused)
         unproved = {each.uid for each in refused if each.reason is Refusal.NOT_READ_BACK}
         decided = list({each.uid: each for each in refused if each.uid not in unproved}.values())
@@ -77,18 +76,19 @@ class Examiner:
 
     def _looked(
         self, uids: Sequence[UID | UIDL], rows: Mapping[UID | UIDL, Placement]
-    ) -> tuple[dict[UID | UIDL, Sighting], set[UID | UIDL]]:
-        """Look at messages, and once more at those that do not seem to be what they were.
+    ) -> tuple[dict[UID | UIDL, Sighting], set[UID | UIDL], tuple[Refused, ...]]:
+        """Look at messages, and once more at those that do not seem to be what they were; gives the objections too.
 
         Dovecot shows a message that another hand removes in this moment without its header.
         """
         seen, twice = look(self._box, uids)
-        _, refused = self._approve(uids, rows, seen, twice)
+        refused = self._objections(uids, rows, seen, twice)
         if others := [each.uid for each in refused if each.reason is Refusal.OTHER_MESSAGE]:
             again, more = look(self._box, others)
             seen = {uid: sighting for uid, sighting in seen.items() if uid not in others} | again
             twice |= more
-        return seen, twice
+            refused = self._objections(uids, rows, seen, twice)
+        return seen, twice, refused
 
     def _last_word(
         self,
@@ -98,7 +98,7 @@ class Examiner:
     ) -> tuple[ExpungeOrder | None, tuple[Refused, ...]]:
         """Look once more, now that the copies are read, and decide."""
         box, policy = self._box, self._work.policy
-        seen, twice = self._looked(uids, rows)
+        seen, twice, _ = self._looked(uids, rows)
         marked = box.marked()
         fingerprints: dict[UID | UIDL, str] = {}
         if self._how.method is Method.EXCLUSIVE:
@@ -117,18 +117,19 @@ class Examiner:
             fingerprints=fingerprints,
         )
 
-    def _approve(
+    def _objections(
         self,
         uids: Sequence[UID | UIDL],
         rows: Mapping[UID | UIDL, Placement],
         seen: Mapping[UID | UIDL, Sighting],
         twice: Collection[UID | UIDL],
-    ) -> tuple[ExpungeOrder | None, tuple[Refused, ...]]:
-        """Ask what would be said before any copy is read: nothing can be ordered yet."""
+    ) -> tuple[Refused, ...]:
+        """Ask what speaks against each before any copy is read: nothing can be ordered yet."""
         evidence = self._evidence(uids, rows, seen, twice, proofs={}, chosen=uids)
-        return expunge.approve(
+        _, refused = expunge.approve(
             self._part.mailbox, self._box.status, evidence, self._work.policy, self._limits, how=self._how
         )
+        return refused
 
     def _evidence(
         self,

@@ -195,10 +195,10 @@ RULES = [
         "examining.py",
         (
             (
-                "seen, twice = self._looked(uids, rows)\n        #",
-                "seen, twice = self._seen = self._looked(uids, rows)\n        #",
+                "_, _, refused = self._looked(uids, rows)",
+                "_, _, refused = self._seen = self._looked(uids, rows)",
             ),
-            ("seen, twice = self._looked(uids, rows)\n        marked", "seen, twice = self._seen\n        marked"),
+            ("seen, twice, _ = self._looked(uids, rows)", "seen, twice, _ = self._seen"),
         ),
         REMOVAL,
     ),

@@ -49,7 +49,7 @@ class Batch:
         """Take one message, and make the batch durable if it is full."""
         work = self._work
         try:
-            stored = work.archive.add(self._mailbox, incoming)
+            stored = work.archive.add(self._mailbox, incoming, self._status.uidvalidity)
         except ArchiveError:
             self._drop()
             raise

@@ -29,8 +29,8 @@ _DELETION_KEYS = ("delete", "delete_method", "keep_flagged", "keep_unread", "min
 _SELECTION_KEYS = ("older_than", "mailboxes", "format", "layout", *_DELETION_KEYS)
 _ACCOUNT_KEYS = ("server", "user", "archive", "password_command", "password_file", *_SELECTION_KEYS, "ca_file")
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "format": ("maildir",),
-    "layout": ("nested",),
+    "format": ("maildir", "mbox"),
+    "layout": ("nested", "maildir++"),
     "delete_method": tuple(method.value for method in Method if method is not Method.GMAIL),
 }
 _SECRET_KEYS = frozenset({"password", "passwd", "pass", "pw", "secret", "token"})
@@ -104,6 +104,7 @@ class _Reader:
         archive = self.place(at, given, "archive") or folder / name
         ca_file = self.place(at, given, "ca_file")
         selection = {**defaults, **self.selection(at, given)}
+        self.fitting(at, selection)
         if address is None:
             return None
         deletion = DeletionKeys(**{key: selection.pop(key) for key in _DELETION_KEYS if key in selection})
@@ -144,6 +145,10 @@ class _Reader:
             "max_delete": self.number((*at, "max_delete"), given.get("max_delete")),
         }
         return {key: value for key, value in found.items() if value is not None}
+
+    def fitting(self, at: tuple[str, ...], selection: dict[str, Any]) -> None:
+        if selection.get("format") == "mbox" and selection.get("layout") == "maildir++":
+            self.problem((*at, "layout"), "'maildir++' is for Maildirs, and the format is 'mbox'", "leave it out")
 
     def age(self, at: tuple[str, ...], value: Any) -> str | None:
         text = self.text(at, value)

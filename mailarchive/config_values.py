@@ -56,7 +56,7 @@ class Account:
         mailboxes: Patterns as `policy.Policy` takes them; empty for the default choice.
         ca_file: Certificates of the authorities to trust instead of the system's.
         deletion: What it says about deleting on the server.
-        format: Format of a new archive. `layout`: how its folders lie.
+        format: Of its archive, which is fixed when that is made; None for any. `layout`: how its folders lie.
     """
 
     name: str
@@ -68,8 +68,8 @@ class Account:
     mailboxes: tuple[str, ...] = ()
     ca_file: Path | None = None
     deletion: DeletionKeys = field(default_factory=DeletionKeys)
-    format: str = "maildir"
-    layout: str = "nested"
+    format: str | None = None
+    layout: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,8 +197,13 @@ class Archive(Protocol):
         """Why no deletion may rest on this archive, one sentence each."""
         ...
 
-    def add(self, mailbox: Mailbox, incoming: Incoming) -> StoredMessage:
+    def add(self, mailbox: Mailbox, incoming: Incoming, uidvalidity: int | None = None) -> StoredMessage:
         """Take the octets of one message; nothing is visible or durable yet.
+
+        Args:
+            mailbox: Where it was seen; all of a batch go to one mailbox.
+            incoming: What arrives.
+            uidvalidity: The generation that its UID belongs to; None where there is none, or no UID.
 
         Raises:
             DiskError: They could not be written. Nothing of the batch may be recorded.

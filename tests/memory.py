@@ -436,7 +436,7 @@ class MemoryArchive:
         """Name the folder."""
         return mailbox.name
 
-    def add(self, mailbox: Mailbox, incoming: MemoryIncoming) -> StoredMessage:
+    def add(self, mailbox: Mailbox, incoming: MemoryIncoming, uidvalidity: int | None = None) -> StoredMessage:  # noqa: ARG002 - the catalogue has it
         """Take a message."""
         octets = b"".join(bytes(chunk) for chunk in incoming.chunks())
         if self.fail_add is not None:

@@ -82,7 +82,7 @@ class MaildirArchive:
         """Give the folder of a mailbox relative to the archive, with `/` between its parts."""
         return "/".join(self._names.folder(mailbox.name, mailbox.delimiter))
 
-    def add(self, mailbox: Mailbox, incoming: Incoming) -> StoredMessage:
+    def add(self, mailbox: Mailbox, incoming: Incoming, uidvalidity: int | None = None) -> StoredMessage:  # noqa: ARG002 - the list of UIDs is written at the end
         """Take the octets of one message into the current batch; all of a batch go to one mailbox."""
         box = self._boxes.for_writing(self.folder(mailbox))
         assert box.batch is not None

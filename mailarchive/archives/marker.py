@@ -15,7 +15,7 @@ import tomllib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import platformdirs
 
@@ -43,6 +43,21 @@ _COMMENT = """\
 """
 
 
+class Kind(NamedTuple):
+    """In which form an archive keeps its mail.
+
+    Attributes:
+        format: `maildir` or `mbox`.
+        layout: How the folders lie: `nested`, or `maildir++` for Maildirs.
+    """
+
+    format: str = "maildir"
+    layout: str = "nested"
+
+
+KINDS: Final = (Kind(), Kind(layout="maildir++"), Kind("mbox"))
+
+
 @dataclass(slots=True)
 class Marker:
     """What an archive is; fixed at its creation, but for `names`, which grows.
@@ -60,10 +75,15 @@ class Marker:
     names: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def new(cls, account: str, *, layout: str, separator: str) -> Marker:
+    def new(cls, account: str, kind: Kind, *, separator: str) -> Marker:
         """Make the marker of a new archive."""
         created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return cls(secrets.token_hex(16), account, created, layout=layout, separator=separator)
+        return cls(secrets.token_hex(16), account, created, kind.format, kind.layout, separator)
+
+    @property
+    def kind(self) -> Kind:
+        """Format and layout."""
+        return Kind(self.format, self.layout)
 
     def text(self) -> str:
         """Write it as TOML."""
@@ -105,7 +125,7 @@ def parse(text: str, where: str) -> Marker:
     texts = (marker.id, marker.account, marker.format, marker.layout, marker.separator, *marker.names.values())
     if not all(isinstance(text, str) for text in texts) or not re.fullmatch(r"[0-9a-f]{32}", marker.id):
         raise ArchiveError(f"{where} is damaged", hint="restore it from a backup of the archive")
-    if (marker.format, marker.layout) != ("maildir", "nested") or marker.separator not in (":", ";"):
+    if marker.kind not in KINDS or marker.separator not in (":", ";"):
         raise ArchiveError(f"{where}: format {marker.format}, layout {marker.layout} is not known here")
     return marker
 

@@ -20,7 +20,7 @@ from mailarchive.archives import marker as markers
 from mailarchive.archives import place
 from mailarchive.archives.durable import Directory, replace
 from mailarchive.archives.maildir import MaildirArchive
-from mailarchive.archives.marker import META, Marker
+from mailarchive.archives.marker import META, Kind, Marker
 from mailarchive.archives.names import Names
 from mailarchive.errors import ArchiveError, BusyError, UsageError, os_error
 
@@ -71,7 +71,14 @@ class OpenArchive:
 
 
 def open_for_writing(
-    path: Path, account: str, *, run: str, started: str, wait: float = 0.0, remember: bool = True
+    path: Path,
+    account: str,
+    *,
+    run: str,
+    started: str,
+    kind: Kind | None = None,
+    wait: float = 0.0,
+    remember: bool = True,
 ) -> OpenArchive:
     """Open an archive for a run that writes, making it if there is none.
 
@@ -80,11 +87,12 @@ def open_for_writing(
         account: The identity of the account, a URL without a secret.
         run: Id of the run.
         started: Its local start time, for the message to a second run.
+        kind: The form that is asked for; None for any, and Maildirs in a new archive.
         wait: Seconds to wait for another run to end.
         remember: Whether the place is noted, so that its absence is an error later; not for temporary ones.
 
     Raises:
-        ArchiveError: The folder is not an archive of this account, or not there although it was.
+        ArchiveError: The folder is not an archive of this account, or of another kind, or not there although it was.
         BusyError: Another run holds it.
     """
     with _mapped(path):
@@ -97,10 +105,11 @@ def open_for_writing(
             meta = root.child(META, create=True)
             try:
                 lock = _lock(path, meta, started, wait)
-                marker = markers.read(meta) or _found(root, meta, path, account)
+                marker = markers.read(meta) or _found(root, meta, path, account, kind or Kind())
             finally:
                 meta.close()
             _check_account(path, marker, account)
+            _check_kind(path, marker, kind)
             if remember:
                 markers.remember(path, marker.id)
             opened = _opened(path, root, marker, run, doubts)
@@ -198,7 +207,7 @@ def _sync(folder: Path) -> None:
         directory.close()
 
 
-def _found(root: Directory, meta: Directory, path: Path, account: str) -> Marker:
+def _found(root: Directory, meta: Directory, path: Path, account: str, kind: Kind) -> Marker:
     """Make a new archive in an empty folder; what an interrupted start has left there does not count."""
     mail = any(name != META for name in root.names())
     # The catalogue and the manifests come after the marker, so an interrupted start has none.
@@ -207,7 +216,7 @@ def _found(root: Directory, meta: Directory, path: Path, account: str) -> Marker
             f"{path} has lost its marker {META}/{markers.NAME}", hint="restore it from a backup of the archive"
         )
     _refuse_lost(path)
-    marker = Marker.new(account, layout="nested", separator=_separator(meta))
+    marker = Marker.new(account, kind, separator=_separator(meta))
     replace(meta, ".noindex", b"")
     meta.child("runs", create=True).close()
     markers.write(meta, marker)
@@ -266,6 +275,19 @@ def _check_account(path: Path, marker: Marker, account: str) -> None:
             f"{path} is the archive of {marker.account}, not of {account}",
             hint="use another folder; after a rename of the host, edit account in .mailarchive/archive.toml",
         )
+
+
+def _check_kind(path: Path, marker: Marker, kind: Kind | None) -> None:
+    """Refuse an archive of another form than the one that is asked for: it cannot be changed."""
+    if kind is not None and kind != marker.kind:
+        raise ArchiveError(
+            f"{path} is a {_named(marker.kind)} archive, not {_named(kind)}",
+            hint="the form is fixed when an archive is made; use another folder",
+        )
+
+
+def _named(kind: Kind) -> str:
+    return kind.format if kind.layout == "nested" else kind.layout
 
 
 def _lock(path: Path, meta: Directory, started: str, wait: float) -> filelock.BaseFileLock:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mailarchive.cli.deleting import Removal, deletion_options
-from mailarchive.cli.options import Selection, selection_options, server_options, with_shared
+from mailarchive.cli.options import Selection, kind_options, selection_options, server_options, with_shared
 
 if TYPE_CHECKING:
     from mailarchive.cli.options import Shared
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Archive what the archive does not hold yet.")
 @click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...|URL")
 @server_options("to")
+@kind_options
 @selection_options
 @deletion_options(whether=True)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")

@@ -178,6 +178,27 @@ def server_options(place: str) -> Callable[[_Command], _Command]:
     return add
 
 
+_KIND = (
+    click.option(
+        "--format",
+        type=click.Choice(["maildir", "mbox"]),
+        help="Of a new archive: a file for each message, or one for each mailbox and year.  [default: maildir]",
+    ),
+    click.option(
+        "--layout",
+        type=click.Choice(["nested", "maildir++"]),
+        help="How the folders of a new archive of Maildirs lie.  [default: nested]",
+    ),
+)
+
+
+def kind_options(command: _Command) -> _Command:
+    """Add the options that say in which form a new archive keeps its mail."""
+    for option in reversed(_KIND):
+        command = option(command)
+    return command
+
+
 class _Names(click.types.StringParamType):
     """Names that the environment gives as a list with commas, because mailboxes have blanks in their names."""
 

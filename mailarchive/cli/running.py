@@ -336,7 +336,7 @@ def _places(stack: ExitStack, target: Target, run: Run, screen: Screen, *, dry_r
         if found is None:
             # Nothing is there yet, so the plan is made against an empty archive somewhere else.
             empty = Path(stack.enter_context(TemporaryDirectory(prefix="mailarchive-")))
-            found = open_for_writing(empty, identity, run=run.id, started="", remember=False)
+            found = open_for_writing(empty, identity, run=run.id, started="", kind=target.kind, remember=False)
         stack.enter_context(found)
         catalogue = stack.enter_context(SqliteCatalogue.snapshot(found.catalogue, found.marker.id))
         if catalogue.set_aside is not None:
@@ -344,7 +344,13 @@ def _places(stack: ExitStack, target: Target, run: Run, screen: Screen, *, dry_r
         return found.mail, catalogue
     started = run.started.strftime("%H:%M")
     opened = open_for_writing(
-        target.archive, identity, run=run.id, started=started, wait=target.wait, remember=target.remember
+        target.archive,
+        identity,
+        run=run.id,
+        started=started,
+        kind=target.kind,
+        wait=target.wait,
+        remember=target.remember,
     )
     stack.enter_context(opened)
     return opened.mail, _catalogue(stack, opened, screen)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mailarchive.address import looks_like_url, parse_url
+from mailarchive.archives.marker import KINDS, Kind
 from mailarchive.cli.options import converted
 from mailarchive.config_values import DeletionKeys
 from mailarchive.credentials import PasswordSources
@@ -41,6 +42,7 @@ class Target:
         config: The configuration, if it does not stand where it is looked for.
         trusted: The options of the command line that say whom to trust.
         lasting: Whether the server is still there when the program has ended.
+        kind: The form that its archive must have; None for any.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Target:
     config: Path | None = None
     trusted: tuple[str, ...] = ()
     lasting: bool = True
+    kind: Kind | None = None
 
     @property
     def is_one_off(self) -> bool:
@@ -106,6 +109,8 @@ def targets(
         return [_one_off(urls[0], options, environ, wait, place=place, may_ask=may_ask)]
     if options[place]:
         raise UsageError(f"--{place} goes with a URL; an account has its archive in the configuration")
+    if options.get("format") or options.get("layout"):
+        raise UsageError("--format and --layout go with a URL; an account has them in the configuration")
     if options["user"]:
         raise UsageError("--user goes with a URL; an account has its user in the configuration")
     from mailarchive.config import load
@@ -149,6 +154,7 @@ def _of_account(
         deletion=account.deletion,
         config=None if named is None else named.absolute(),
         trusted=_trusted(options),
+        kind=_kind(account.format, account.layout),
     )
 
 
@@ -168,7 +174,15 @@ def _one_off(
         prompt=_prompt(address) if may_ask else None,
     )
     trust = _trust(_path(options["ca_file"]), options["fingerprint"])
-    return Target(address.user, address, archive, password, trust, wait=wait, trusted=_trusted(options))
+    kind = _kind(options.get("format"), options.get("layout"))
+    if kind is not None and kind not in KINDS:
+        raise UsageError("--layout maildir++ is for Maildirs", hint="leave out --format mbox, or the layout")
+    return Target(address.user, address, archive, password, trust, wait=wait, trusted=_trusted(options), kind=kind)
+
+
+def _kind(form: str | None, layout: str | None) -> Kind | None:
+    """Give the form of an archive that was asked for; None where nothing was said."""
+    return Kind(form or "maildir", layout or "nested") if form or layout else None
 
 
 def _path(text: str | None) -> Path | None:

@@ -74,7 +74,7 @@ def test_a_full_configuration_is_read(tmp_path: Path) -> None:
     assert home.password_command == "pass show mail/home | head -1"
     assert (home.password_file, home.ca_file) == (None, Path("/home/me/ca.pem"))
     assert (home.older_than, home.mailboxes) == ("1y", ("*", "!Lists/*"))
-    assert (home.format, home.layout) == ("maildir", "nested")
+    assert (home.format, home.layout) == (None, None)
     assert isp.address.identity == "imap://me%40example.net@imap.example.net:1143"
     assert (isp.archive, isp.password_file) == (Path("/srv/mail/isp"), tmp_path / "secrets/isp")
     assert (isp.older_than, isp.mailboxes) == ("18m", ())
@@ -171,9 +171,14 @@ def test_the_way_a_file_is_written_does_not_matter(tmp_path: Path, text: str) ->
         (f'[account.a]\n{SERVER}mailboxes = ["x\\u0000"]', "account.a.mailboxes: the text holds a line break", ""),
         (f"[account.a]\n{SERVER}password_command = []", "password_command: expected a text, got a list", ""),
         (
-            f"[account.a]\n{SERVER}format = 'mbox'",
-            "config.toml:3: account.a.format: unknown format 'mbox'",
-            "'maildir'",
+            f"[account.a]\n{SERVER}format = 'zip'",
+            "config.toml:3: account.a.format: unknown format 'zip'",
+            "'maildir' or 'mbox'",
+        ),
+        (
+            f"[defaults]\nformat = 'mbox'\n[account.a]\n{SERVER}layout = 'maildir++'",
+            "config.toml:5: account.a.layout: 'maildir++' is for Maildirs",
+            "leave it out",
         ),
         (f"[account.a]\n{SERVER}layout = 'flat'", "config.toml:3: account.a.layout: unknown layout 'flat'", "'nested'"),
         (f"[account.a]\n{SERVER}older_than = '1'", "config.toml:3: account.a.older_than: ", ""),

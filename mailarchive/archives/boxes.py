@@ -15,7 +15,7 @@ from mailarchive.archives.marker import META
 from mailarchive.errors import MissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mailarchive.archives.durable import Directory
 
@@ -31,16 +31,16 @@ class Boxes:
 
     Args:
         root: The folder of the archive; this object closes it.
-        doubts: Gets a sentence if the names of files cannot be made durable here.
+        doubt: Hears of each sync of a folder whether the names in it are durable.
 
     Attributes:
         writing: The one that is being written; its batch is there.
     """
 
-    def __init__(self, root: Directory, doubts: list[str]) -> None:
+    def __init__(self, root: Directory, doubt: Callable[[bool], None]) -> None:
         self.root = root
         self.writing: Box | None = None
-        self._doubts = doubts
+        self._doubt = doubt
         self._open: OrderedDict[str, Box] = OrderedDict()
 
     def get(self, folder: str) -> Box | None:
@@ -74,17 +74,11 @@ class Boxes:
         box = Box(folder, self._descend(tuple(folder.split("/")), create=True))
         cur, tmp = box.sub("cur", create=True), box.sub("tmp", create=True)
         box.sub("new", create=True)
-        self.doubt(names_durable=box.sync())
+        self._doubt(box.sync())
         box.batch = durable.Batch(tmp, cur)
         self._remember(folder, box)
         self.writing = box
         return box
-
-    def doubt(self, *, names_durable: bool) -> None:
-        """Take note of what a sync has told."""
-        doubt = "this filesystem cannot make the names of files durable"
-        if not names_durable and doubt not in self._doubts:
-            self._doubts.append(doubt)
 
     def maildirs(self) -> Iterator[tuple[str, ...]]:
         """Give the folders that are Maildirs, parents first; one folder is open at a time, however deep they are."""
@@ -129,17 +123,7 @@ class Boxes:
                 self._open.pop(old).close()
 
     def _descend(self, parts: tuple[str, ...], *, create: bool = False) -> Directory:
-        """Open a folder by its parts, one descriptor at a time; with `create`, make and sync each one on the way."""
-        directory = self.root.again()
-        for part in parts:
-            try:
-                below = directory.child(part, create=create)
-                if create:
-                    self.doubt(names_durable=directory.sync())
-            finally:
-                directory.close()
-            directory = below
-        return directory
+        return self.root.descend(parts, self._doubt if create else None)
 
 
 def _sweep(leaf: Directory) -> int:

@@ -1,6 +1,7 @@
 """Writes that survive a power cut.
 
-The law of this room: the only file that calls fsync, link, rename or unlink on an archive. Everything is opened
+The law of this room: the only file that links, renames or unlinks in an archive, and with `tail.py`, which appends,
+the only one that syncs. Everything is opened
 relative to a directory's descriptor and without following links; an existing file is never replaced; a file whose
 sync failed is lost and is never synced again; a name counts only when its directory is synced too.
 """
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from mailarchive.errors import ArchiveError, MissingError, os_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from mailarchive.ports import Chunk
@@ -64,6 +65,23 @@ class Directory:
             raise os_error(error, path) from None
         return Directory(fd, path)
 
+    def descend(self, parts: Iterable[str], synced: Callable[[bool], None] | None = None) -> Directory:
+        """Open a folder by its parts, one descriptor at a time.
+
+        With `synced`, what is missing is made and each folder on the way is synced; it hears whether the names are
+        durable then.
+        """
+        directory = self.again()
+        for part in parts:
+            try:
+                below = directory.child(part, create=synced is not None)
+                if synced is not None:
+                    synced(directory.sync())
+            finally:
+                directory.close()
+            directory = below
+        return directory
+
     def again(self) -> Directory:
         """Give a second handle of this folder, closed on its own."""
         return Directory(os.dup(self.fd), self.path)
@@ -104,6 +122,16 @@ class Directory:
             raise os_error(error, f"{self.path}/{name}") from None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
+    def stamp(self, name: str) -> tuple[int, int, int] | None:
+        """Give what changes when a regular file is another one or was written to; None if there is none."""
+        try:
+            found = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise os_error(error, f"{self.path}/{name}") from None
+        return (found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
     def draft(self, name: str) -> Draft:
         """Create a file for writing that must not exist."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -113,8 +141,11 @@ class Directory:
             raise os_error(error, f"{self.path}/{name}") from None
         return Draft(self, name, fd)
 
-    def read(self, name: str, *, cold: bool = False) -> Iterator[bytes]:
-        """Give a regular file in pieces; with `cold` from the device rather than from memory where the system can."""
+    def read(self, name: str, *, cold: bool = False, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Give a regular file in pieces; with `cold` from the device rather than from memory where the system can.
+
+        With `start` and `length`, only octets from there on, and so many at most.
+        """
         path = f"{self.path}/{name}"
         try:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd)
@@ -122,9 +153,12 @@ class Directory:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
                     raise ArchiveError(f"{path} is no regular file")
                 if cold and hasattr(os, "posix_fadvise"):
-                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-                while piece := os.read(fd, PIECE):
+                    os.posix_fadvise(fd, start, length or 0, os.POSIX_FADV_DONTNEED)
+                left = length
+                while piece := os.pread(fd, PIECE if left is None else min(PIECE, left), start):
                     yield piece
+                    start += len(piece)
+                    left = left if left is None else left - len(piece)
             finally:
                 os.close(fd)
         except OSError as error:
@@ -331,6 +365,19 @@ def replace(directory: Directory, name: str, content: bytes, *, mode: int = 0o60
     except OSError as error:
         draft.drop()
         raise os_error(error, f"{directory.path}/{name}") from None
+    except ArchiveError:
+        draft.drop()
+        raise
+    directory.sync()
+
+
+def keep(directory: Directory, name: str, pieces: Iterable[bytes]) -> None:
+    """Write a file that must not exist, and make it and its name durable."""
+    draft = directory.draft(name)
+    try:
+        for piece in pieces:
+            draft.write(piece)
+        draft.finish()
     except ArchiveError:
         draft.drop()
         raise

@@ -13,11 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.archives import durable
-from mailarchive.archives import manifest as manifests
 from mailarchive.archives.box import NAME
 from mailarchive.archives.boxes import SUFFIX, Boxes
-from mailarchive.archives.manifest import RunManifest
 from mailarchive.archives.marker import META
+from mailarchive.archives.records import Records
 from mailarchive.errors import ArchiveError, MissingError
 from mailarchive.model import ANSWERED, DRAFT, FLAGGED, FORWARDED, SEEN, Digest, Location, StoredMessage
 
@@ -47,7 +46,7 @@ class _Choice(NamedTuple):
     damaged: str = ""
 
 
-class MaildirArchive:
+class MaildirArchive(Records):
     """An archive of Maildirs; see `ports.Archive`.
 
     Args:
@@ -68,19 +67,10 @@ class MaildirArchive:
         separator: str = ":",
         elsewhere: Callable[[Digest], Location | None] = lambda _: None,
     ) -> None:
-        self.id = archive_id
-        self.doubts: list[str] = []
-        self.elsewhere = elsewhere
-        self._root = root
-        self._names = names
-        self._run = run
+        super().__init__(root, archive_id, names, run=run, elsewhere=elsewhere)
         self._separator = separator
         self._count = 0
-        self._boxes = Boxes(root, self.doubts)
-
-    def folder(self, mailbox: Mailbox) -> str:
-        """Give the folder of a mailbox relative to the archive, with `/` between its parts."""
-        return "/".join(self._names.folder(mailbox.name, mailbox.delimiter))
+        self._boxes = Boxes(root, self._doubt)
 
     def add(self, mailbox: Mailbox, incoming: Incoming, uidvalidity: int | None = None) -> StoredMessage:  # noqa: ARG002 - the list of UIDs is written at the end
         """Take the octets of one message into the current batch; all of a batch go to one mailbox."""
@@ -126,7 +116,7 @@ class MaildirArchive:
             box.pending.clear()
             raise
         box.committed()
-        self._boxes.doubt(names_durable=box.batch.names_durable)
+        self._doubt(box.batch.names_durable)
 
     def discard(self) -> None:
         """Drop everything added since the last sync."""
@@ -164,18 +154,6 @@ class MaildirArchive:
                 return
         raise MissingError(f"{self._root.path}/{location} is not in the archive")
 
-    def secure(self) -> None:
-        """Make everything that is there durable, whoever wrote it, so that reading it back reads the device."""
-        self._root.sync_all()
-
-    def runs(self) -> list[str]:
-        """Give the ids of all runs that have left a manifest, in order."""
-        meta = self._root.child(META)
-        try:
-            return manifests.ids(meta)
-        finally:
-            meta.close()
-
     def hint(self, location: Location) -> str:
         """Give what a location itself tells of the digest."""
         parts = NAME.fullmatch(location.rpartition("/")[2])
@@ -190,22 +168,6 @@ class MaildirArchive:
                     unique = NAME.fullmatch(name)
                     assert unique is not None
                     yield parts, Location(f"{box.folder}/{unique.group(1)}")
-
-    def manifest(self, run: str) -> RunManifest:
-        """Begin the manifest of a run."""
-        meta = self._root.child(META)
-        try:
-            return RunManifest(meta.child("runs", create=True), run)
-        finally:
-            meta.close()
-
-    def told(self, run: str) -> Iterator[dict[str, object]]:
-        """Give the lines of the manifest of a run that was; a torn last line is left out."""
-        meta = self._root.child(META)
-        try:
-            yield from manifests.told(meta, run)
-        finally:
-            meta.close()
 
     def sweep(self) -> int:
         """Remove what interrupted runs left in `tmp`; gives the number of files. Only under the lock."""

@@ -21,6 +21,7 @@ from mailarchive.archives import place
 from mailarchive.archives.durable import Directory, replace
 from mailarchive.archives.maildir import MaildirArchive
 from mailarchive.archives.marker import META, Kind, Marker
+from mailarchive.archives.mbox import MboxArchive
 from mailarchive.archives.names import Names
 from mailarchive.errors import ArchiveError, BusyError, UsageError, os_error
 
@@ -45,7 +46,7 @@ class OpenArchive:
 
     path: Path
     marker: Marker
-    mail: MaildirArchive
+    mail: MaildirArchive | MboxArchive
     catalogue: Path
     network: bool
     _lock: filelock.BaseFileLock | None = None
@@ -175,8 +176,12 @@ def _opened(path: Path, root: Directory, marker: Marker, run: str, doubts: list[
             finally:
                 meta.close()
 
-    names = Names(siblings, marker.names, record)
-    mail = MaildirArchive(root, marker.id, names, run=run, separator=marker.separator)
+    names = Names(siblings, marker.names, record, mbox=marker.format == "mbox")
+    mail: MaildirArchive | MboxArchive
+    if marker.format == "mbox":
+        mail = MboxArchive(root, marker.id, names, run=run)
+    else:
+        mail = MaildirArchive(root, marker.id, names, run=run, separator=marker.separator)
     mail.doubts.extend(doubts)
     return OpenArchive(path, marker, mail, path / META / "catalogue.sqlite", place.is_network(path))
 

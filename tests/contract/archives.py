@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from mailarchive.archives.marker import Kind
 from mailarchive.archives.opening import open_for_writing
 from mailarchive.model import UID, Mailbox, RemoteMessage
 from tests.memory import MemoryArchive
@@ -56,11 +57,12 @@ class Shelf(Protocol):
         ...
 
 
-class MaildirShelf:
-    """A Maildir archive on disk."""
+class DiskShelf:
+    """An archive on disk."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: Kind) -> None:
         self.path = path
+        self.kind = kind
         self.opened: OpenArchive | None = None
         self._runs = 0
 
@@ -68,7 +70,7 @@ class MaildirShelf:
         """Open it."""
         self.close()
         self._runs += 1
-        self.opened = open_for_writing(self.path, ACCOUNT, run=f"run{self._runs}", started="07:04")
+        self.opened = open_for_writing(self.path, ACCOUNT, run=f"run{self._runs}", started="07:04", kind=self.kind)
         return self.opened.mail
 
     def close(self) -> None:
@@ -76,6 +78,13 @@ class MaildirShelf:
         if self.opened is not None:
             self.opened.close()
             self.opened = None
+
+
+class MaildirShelf(DiskShelf):
+    """An archive of nested Maildirs."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, Kind())
 
 
 class MemoryShelf:
@@ -93,7 +102,11 @@ class MemoryShelf:
         """Nothing to close."""
 
 
-SHELVES: dict[str, Callable[[Path], Shelf]] = {"maildir": MaildirShelf, "memory": MemoryShelf}
+SHELVES: dict[str, Callable[[Path], Shelf]] = {
+    "maildir": MaildirShelf,
+    "mbox": lambda path: DiskShelf(path, Kind("mbox")),
+    "memory": MemoryShelf,
+}
 
 
 def add(archive: Archive, octets: bytes, mailbox: Mailbox = INBOX, **facts: object) -> StoredMessage:

@@ -442,6 +442,10 @@ class MboxArchive(Records):
     def _files(self, folder: str) -> dict[str, MboxFile]:
         """Give the files of a mailbox by name, as they are now."""
         files = self._known(folder)
+        if files:
+            directory = self._open[folder].directory
+            for name in sorted(name for name in directory.names() if FILE.fullmatch(name) and name not in files):
+                files[name] = MboxFile(directory, name, self._limits.get(f"{folder}/{name}"))
         for file in files.values():
             file.refresh()
         return files

@@ -28,7 +28,7 @@ ROOM: Final = 512
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ADDRESS = re.compile(rb"<([!-;=?-~]{1,200})>|([!-;=?-~]{1,64}@[!-;=?-~]{1,190})")
-_SENDER = re.compile(rb"[!-~]{1,200}")
+_SENDER = re.compile(rb"[!-~]{1,255}")
 _SYSTEM = {SEEN: "R", ANSWERED: "A", FLAGGED: "F", DRAFT: "T"}
 _KEYWORD = re.compile(r"[!-~]{1,100}")
 _LINE = re.compile(rb"([!-9;-~]+):[ \t]*([^\r\n]*)\r?\n")

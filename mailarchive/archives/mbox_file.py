@@ -153,14 +153,19 @@ class MboxFile:
 
     def _end(self, facts: Facts, text: int) -> int | None:
         """Say where the message ends that begins at `text`, behind its empty line; None if it is cut short."""
-        if facts.length is not None:
-            end = text + facts.length + 1
-            behind = self._octets(end - 2, 7) if facts.length else b"\n" + self._octets(end - 1, 6)
-            if behind[:2] == b"\n\n" and behind[2:] in (b"", b"From ") and end <= self.size:
-                return end
+        said = text + facts.length + 1 if facts.length is not None else None
+        if said is None:
+            fits, behind = False, b""
+        else:
+            octets = self._octets(said - 2, 7) if facts.length else b"\n" + self._octets(said - 1, 6)
+            fits, behind = octets[:2] == b"\n\n" and said <= self.size, octets[2:]
+        if fits and behind in (b"", b"From "):
+            return said
         end = self._next(text - 1)
-        cut = facts.length is not None and end == self.size and text + facts.length + 1 > end
-        return None if cut or self._octets(end - 1, 1) != b"\n" else end
+        if end == self.size and said is not None:
+            # What follows is no message at all, or the end of this one is not there.
+            return said if fits else None if said > end else end
+        return end if self._octets(end - 1, 1) == b"\n" else None
 
     def _next(self, at: int) -> int:
         """Find the next separator line behind a place; the end of the file if there is none."""
@@ -177,6 +182,8 @@ class MboxFile:
     def _octets(self, at: int, length: int) -> bytes:
         """Read some octets, as far as they are within the file; small messages come many at a time."""
         length = max(0, min(length, self.size - at))
+        if not length:
+            return b""
         start, window = self._window
         if not start <= at <= at + length <= start + len(window):
             ahead = min(max(length, _WINDOW), self.size - at)

@@ -123,16 +123,18 @@ def _changed(
                 yield _sub(line, changed, _sub(field, instead, header, at_start=at_start), at_start=at_start)
                 at_start = header.endswith(b"\n")
             if in_header:
+                begin, rest = _shortened(rest)
+                if begin:
+                    yield begin
                 continue
         rest = _held(data, at_start=at_start, field=False)
         data = data[: len(data) - len(rest)]
         if data:
             yield _sub(line, changed, data, at_start=at_start) if b"From " in data else data
             at_start = data.endswith(b"\n")
-        if len(rest) > _QUOTES and rest.endswith(b">"):
-            # One `>` more or less is the same at either end of them.
-            yield rest[:-1]
-            rest = b">"
+        begin, rest = _shortened(rest)
+        if begin:
+            yield begin
     if rest:
         yield _sub(line, changed, _sub(field, instead, rest, at_start=at_start) if in_header else rest)
 
@@ -153,6 +155,11 @@ def _held(data: bytes, *, at_start: bool, field: bool) -> bytes:
     if not tail or not (cut or at_start):
         return b""
     return tail if _MAYBE_FROM.match(tail) or (field and _MAYBE_FIELD.match(tail)) else b""
+
+
+def _shortened(rest: bytes) -> tuple[bytes, bytes]:
+    """Let go of a long run of `>`, but for the last: one more or less is the same at either end of them."""
+    return (rest[:-1], b">") if len(rest) > _QUOTES and rest.endswith(b">") else (b"", rest)
 
 
 def _sub(pattern: re.Pattern[bytes], instead: bytes, data: bytes, *, at_start: bool = True) -> bytes:

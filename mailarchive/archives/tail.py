@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mailarchive.archives.durable import replace
-from mailarchive.errors import ArchiveError, BusyError, MissingError, os_error
+from mailarchive.errors import ArchiveError, BusyError, MissingError, TakenError, os_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,33 +140,37 @@ class Held:
         return os.pread(self.fd, length, 0)
 
     def _dotlock(self, owner: str, end: float) -> None:
-        lock = f"{self._name}.lock"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        while True:
-            try:
-                fd = os.open(lock, flags, 0o600, dir_fd=self._directory.fd)
-            except FileExistsError:
+        directory, lock = self._directory, f"{self._name}.lock"
+        # Linked, so that it is never there without saying whose it is.
+        temporary = f".{lock}.{owner[:8]}"
+        directory.remove(temporary)
+        draft = directory.draft(temporary)
+        try:
+            draft.write(f"{_OURS}{owner} {os.getpid()}\n".encode("ascii"))
+            while not self._take(draft.name, lock):
                 if self._is_ours(lock, owner):
                     # Whoever holds the archive is the only one that can have made it, and that is us now.
-                    self._directory.remove(lock)
+                    directory.remove(lock)
                 elif time.monotonic() > end:
                     raise BusyError(
                         f"a mail program holds {self.path}", hint=f"close it, or remove {self.path}.lock if it is old"
-                    ) from None
+                    )
                 else:
                     time.sleep(0.05)
-                continue
-            except OSError as error:
-                raise os_error(error, f"{self.path}.lock") from None
-            with contextlib.suppress(OSError):
-                # Only for whoever looks at it.
-                os.write(fd, f"{_OURS}{owner} {os.getpid()}\n".encode("ascii"))
-            os.close(fd)
-            return
+        finally:
+            draft.drop()
+
+    def _take(self, temporary: str, lock: str) -> bool:
+        """Give the lock its name; False if somebody has it."""
+        try:
+            if not self._directory.link(temporary, self._directory, lock):
+                self._directory.draft(lock).finish()
+        except TakenError:
+            return False
+        return True
 
     def _is_ours(self, lock: str, owner: str) -> bool:
         with contextlib.suppress(ArchiveError):
-            # An empty one may be ours, cut short; other programs leave theirs empty too, so it is waited for.
             return b"".join(self._directory.read(lock)).startswith(f"{_OURS}{owner} ".encode("ascii"))
         return False
 

@@ -11,6 +11,7 @@ import os
 import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +26,6 @@ from tests.contract.archives import ACCOUNT, INBOX, DiskShelf, Given, add, locat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from mailarchive.model import StoredMessage
     from mailarchive.ports import Archive
@@ -494,3 +494,112 @@ def test_the_form_of_an_archive_stays(shelf: DiskShelf, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="is a mbox archive, not maildir"):
         open_for_writing(tmp_path / "archive", ACCOUNT, run="r", started="", kind=Kind())
     assert mboxes.FILE.fullmatch("2014-2.mbox")
+
+
+def name_of(fd: int) -> str:
+    """Give the name of an open file."""
+    return Path(f"/proc/self/fd/{fd}").readlink().name
+
+
+def test_octets_of_a_batch_that_are_not_those_of_its_digest_are_cut_off(shelf: DiskShelf) -> None:
+    """After a power cut a file may be long enough and hold something else."""
+    archive = shelf.open()
+    first = put(archive, b"one", UID(1))
+    end = len(text_of(shelf))
+    put(archive, CUT, UID(2))
+    put(archive, b"three", UID(3))
+    shelf.close()
+    spoil(shelf.path / "INBOX" / "2014.mbox", text_of(shelf).index(b"what was lost"), b"what was LOST")
+    (shelf.path / ".mailarchive" / "appending.json").write_text(json.dumps({"INBOX/2014.mbox": end}))
+    archive = shelf.open()
+    assert locations(archive) == [first.location]
+    assert len(text_of(shelf)) == end
+
+
+def test_a_write_that_fails_in_its_middle_leaves_the_file_as_it_was(
+    shelf: DiskShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had been appended of the batch is taken back at once."""
+    archive = shelf.open()
+    first = put(archive, b"one", UID(1))
+    before = text_of(shelf)
+    original = os.pwrite
+
+    def half(fd: int, octets_: bytes, at: int) -> int:
+        if not name_of(fd).startswith("2014.mbox"):
+            return original(fd, octets_, at)
+        if at > len(before):
+            raise OSError(errno.ENOSPC, "full")
+        return original(fd, octets_[: len(octets_) // 2], at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", half)
+        with pytest.raises(DiskError, match="no space left"):
+            put(archive, CUT, UID(2))
+    assert text_of(shelf) == before
+    archive = shelf.open()
+    assert locations(archive) == [first.location]
+
+
+def test_all_that_was_written_is_synced_before_it_counts(shelf: DiskShelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The intent first, then the octets and the name of a new file, then the number in its first block."""
+    archive = shelf.open()
+    log: list[tuple[str, str]] = []
+
+    def watched(name: str) -> None:
+        original = getattr(os, name)
+
+        def call(what: int | str, *arguments: object, **options: object) -> object:
+            log.append((name, name_of(what) if isinstance(what, int) else what))
+            return original(what, *arguments, **options)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("pwrite", "fsync", "replace", "unlink"):
+        watched(name)
+    for number in (1, 2):
+        archive.add(INBOX, From(b"%d" % number, WHEN, uid=UID(number)), 77)
+        archive.add(INBOX, From(b"%d more" % number, WHEN, uid=UID(number + 5)), 77)
+        log.clear()
+        archive.sync()
+        names = {"2014.mbox", "INBOX", "appending.json", ".appending.json.new"}
+        steps = [each for each in log if each[1] in names and each != ("unlink", ".appending.json.new")]
+        made = [("fsync", "INBOX")] if number == 1 else []
+        again = [("pwrite", "2014.mbox"), ("fsync", "2014.mbox")]
+        assert steps == [
+            ("fsync", ".appending.json.new"),
+            ("replace", ".appending.json.new"),
+            ("pwrite", "2014.mbox"),
+            ("pwrite", "2014.mbox"),
+            ("fsync", "2014.mbox"),
+            *made,
+            *again,
+            ("unlink", "appending.json"),
+        ]
+
+
+@pytest.mark.parametrize("size", [50 * 1024 * 1024])
+@pytest.mark.timeout(300)
+def test_a_message_of_50_mb_takes_little_memory(shelf: DiskShelf, size: int) -> None:
+    """Written and read back in pieces."""
+    import tracemalloc
+
+    archive = shelf.open()
+    line = b"From the beginning of the line\r\n" + b"as long as lines are in the mail of many people\r\n" * 1000
+    message = b"Subject: large\r\n\r\n" + line * (size // len(line))
+    tracemalloc.start()
+    stored = put_in_pieces(archive, message)
+    digest = hashlib.sha256()
+    for piece in archive.read(stored.location, cold=True):
+        digest.update(piece)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert stored.digest == f"sha256:{digest.hexdigest()}" == f"sha256:{hashlib.sha256(message).hexdigest()}"
+    assert peak < 16 * 1024 * 1024
+
+
+def put_in_pieces(archive: Archive, message: bytes) -> StoredMessage:
+    """Add a message as a source gives it."""
+    stored = archive.add(INBOX, Given(message, WHEN, piece=65536))
+    archive.sync()
+    return stored

@@ -59,7 +59,8 @@ class Batch:
         self._octets += stored.size
         if stored.damaged:
             work.warn(
-                f"the archived copy of UID {incoming.message.uid} did not match and was set aside", self._mailbox.name
+                f"the archived copy of UID {incoming.message.uid} did not match; a fresh one has taken its place",
+                self._mailbox.name,
             )
         if len(self._placements) >= BATCH_MESSAGES or self._octets >= BATCH_OCTETS:
             self.commit()

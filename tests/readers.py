@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 
 def at_a_terminal(command: Sequence[str], environment: Mapping[str, str], *, seconds: float = 60) -> int:
@@ -37,3 +38,19 @@ def at_a_terminal(command: Sequence[str], environment: Mapping[str, str], *, sec
         os.close(screen)
         _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
+
+
+def counted(program: str, mailbox: Path, pattern: str, home: Path) -> int:
+    """Have mutt or neomutt pipe each message that fits a pattern to a command that writes one line."""
+    count, settings = home / "count", home / "muttrc"
+    count.write_text("")
+    # Without this folder mutt asks whether to make it, and that question would eat the first keys.
+    (home / "Mail").mkdir(exist_ok=True)
+    settings.write_text(
+        "set wait_key=no\nset pipe_split=yes\nset pipe_decode=no\n"
+        f'push "<tag-pattern>{pattern}<enter><tag-prefix-cond><pipe-message>echo x >>{count}<enter><end-cond><exit>"\n'
+    )
+    environment = {"TERM": "xterm", "HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}
+    command = [program, "-n", "-F", str(settings), "-R", "-f", str(mailbox)]
+    assert at_a_terminal(command, environment) == 0
+    return len(count.read_text().splitlines())

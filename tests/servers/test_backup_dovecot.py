@@ -13,7 +13,7 @@ import pytest
 from tests import maildir
 from tests.command import mailarchive, plain_url
 from tests.corpus import MAILBOXES, corpus, nasty, spread
-from tests.readers import at_a_terminal
+from tests.readers import counted
 from tests.servers.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -319,23 +319,7 @@ def test_mutt_lists_the_archive_with_its_flags(filled: Account, tmp_path: Path, 
             "~F": sum("F" in each.flags for each in here),
             "~Q": sum("R" in each.flags for each in here),
         }
-        assert {pattern: counted_by_mutt(archive / folder, pattern, home) for pattern in expected} == expected
-
-
-def counted_by_mutt(mailbox: Path, pattern: str, home: Path) -> int:
-    """Have mutt pipe each message that fits a pattern to a command that writes one line."""
-    count, settings = home / "count", home / "muttrc"
-    count.write_text("")
-    # Without this folder mutt asks whether to make it, and that question would eat the first keys.
-    (home / "Mail").mkdir(exist_ok=True)
-    settings.write_text(
-        "set wait_key=no\nset pipe_split=yes\nset pipe_decode=no\n"
-        f'push "<tag-pattern>{pattern}<enter><tag-prefix-cond><pipe-message>echo x >>{count}<enter><end-cond><exit>"\n'
-    )
-    environment = {"TERM": "xterm", "HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-    command = ["mutt", "-n", "-F", str(settings), "-R", "-f", str(mailbox)]
-    assert at_a_terminal(command, environment) == 0
-    return len(count.read_text().splitlines())
+        assert {pattern: counted("mutt", archive / folder, pattern, home) for pattern in expected} == expected
 
 
 @pytest.mark.reader("mlist", "mscan")

@@ -10,10 +10,14 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Final
 
-from mailarchive.errors import MissingError
+from mailarchive.archives import durable
+from mailarchive.archives.uidlist import KEYWORDS, Keywords, is_keyword
+from mailarchive.errors import ArchiveError, MissingError
 from mailarchive.model import Digest
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from mailarchive.archives.durable import Batch, Directory
 
 NAME: Final = re.compile(r"(\d{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=\d{1,12})(?:[:;!]2,[^/]*)?")
@@ -31,6 +35,8 @@ class Box:
         self.pending: dict[str, tuple[Digest, str]] = {}
         self.files: dict[str, tuple[str, str]] = {}
         self.others: dict[str, tuple[str, str]] = {}
+        self._keywords: Keywords | None = None
+        self._letters_on_disk = ""
         self.look()
 
     def look(self) -> None:
@@ -91,7 +97,46 @@ class Box:
             found = self.others.get(unique)
         return (self.sub(found[0]), found[1]) if found is not None else None
 
-    def committed(self) -> None:
+    def letters(self, flags: Collection[str]) -> str:
+        """Give the letters of keywords in this mailbox; a new one counts after `commit`."""
+        if not any(map(is_keyword, flags)):
+            return ""
+        if self._keywords is None:
+            self._letters_on_disk = self.text(KEYWORDS)
+            names = (name for _, name in (*self.files.values(), *self.others.values()))
+            used = set().union(*(name.partition(",S=")[2].partition("2,")[2] for name in names))
+            self._keywords = Keywords(self._letters_on_disk, used)
+        return self._keywords.letters(flags)
+
+    def text(self, name: str) -> str:
+        """Read one of Dovecot's files in this mailbox; empty if there is none."""
+        if self._leaf.size(name) is None:
+            return ""
+        return b"".join(self._leaf.read(name)).decode("utf-8", "surrogateescape")
+
+    def commit(self) -> None:
+        """Give the batch its names; a letter is durable before a name has it, or it would mean nothing for ever.
+
+        Raises:
+            ArchiveError: The batch is void.
+        """
+        assert self.batch is not None
+        table = self._keywords
+        try:
+            if table is not None and table.grown:
+                if self.text(KEYWORDS) != self._letters_on_disk:
+                    raise ArchiveError(f"another program has just changed {self.folder}/{KEYWORDS}", hint="run again")
+                durable.replace(self._leaf, KEYWORDS, table.text.encode("utf-8", "surrogateescape"))
+                table.grown, self._letters_on_disk = False, table.text
+            self.batch.commit()
+        except ArchiveError:
+            self.batch.abandon()
+            self.pending.clear()
+            self._keywords = None
+            raise
+        self._committed()
+
+    def _committed(self) -> None:
         """Take note that the batch has its names now."""
         for hexes, (_, name) in self.pending.items():
             self.files[hexes] = ("cur", name)

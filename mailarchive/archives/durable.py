@@ -13,9 +13,10 @@ import ctypes
 import errno
 import os
 import stat
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mailarchive.errors import ArchiveError, MissingError, os_error
+from mailarchive.errors import ArchiveError, MissingError, TakenError, os_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 PIECE = 1024 * 1024
 """Octets read from a file at a time."""
+
+STALE_LOCK: Final = 120
+"""Seconds after which a lock beside a file of Dovecot's means nothing; Dovecot's own figure."""
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP}
@@ -104,23 +108,12 @@ class Directory:
 
     def has(self, name: str) -> bool:
         """Tell whether there is anything of this name."""
-        try:
-            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise os_error(error, f"{self.path}/{name}") from None
-        return True
+        return _status(self, name) is not None
 
     def size(self, name: str) -> int | None:
         """Give the octets of a regular file; None if there is none of this name."""
-        try:
-            found = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise os_error(error, f"{self.path}/{name}") from None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        found = _status(self, name)
+        return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
 
     def stamp(self, name: str) -> tuple[int, int, int] | None:
         """Give what changes when a regular file is another one or was written to; None if there is none."""
@@ -239,6 +232,18 @@ class Directory:
         except OSError as error:
             raise os_error(error, self.path) from None
 
+    def modified(self, name: str) -> int | None:
+        """Give when a file or folder was changed, in nanoseconds; None if there is none of this name."""
+        found = _status(self, name)
+        return found.st_mtime_ns if found is not None else None
+
+    def touch(self, name: str) -> None:
+        """Make a file of ours one that was changed now."""
+        try:
+            os.utime(name, dir_fd=self.fd, follow_symlinks=False)
+        except OSError as error:
+            raise os_error(error, f"{self.path}/{name}") from None
+
     def close(self) -> None:
         """Let the descriptor go."""
         if self.fd >= 0:
@@ -354,6 +359,51 @@ class AppendFile:
 
 def replace(directory: Directory, name: str, content: bytes, *, mode: int = 0o600) -> None:
     """Write a small file of ours by rename, so that it is the old one or the new one, never a part."""
+    draft = _drafted(directory, name, content, mode)
+    try:
+        os.replace(draft.name, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+    except OSError as error:
+        draft.drop()
+        raise os_error(error, f"{directory.path}/{name}") from None
+    directory.sync()
+
+
+def replace_under_lock(directory: Directory, name: str, content: bytes) -> bool:
+    """Write a file that Dovecot writes too, under its lock; False where somebody else holds that.
+
+    The lock is a file `NAME.lock` that must not exist; one of two minutes is a left-over, as it is for Dovecot.
+    """
+    lock = f"{name}.lock"
+    held = _status(directory, lock)
+    ours = [found for each in (name, f".{name}.new") if (found := _status(directory, each)) is not None]
+    # Ours is a link of the new file, so one that a killed run has left is known by that.
+    if held is not None and (
+        any(os.path.samestat(held, each) for each in ours) or time.time() - held.st_mtime > STALE_LOCK
+    ):
+        directory.remove(lock)
+    draft = _drafted(directory, name, content, 0o600)
+    try:
+        if not directory.link(draft.name, directory, lock):
+            directory.draft(lock).finish()
+    except TakenError:
+        draft.drop()
+        return False
+    except ArchiveError:
+        draft.drop()
+        raise
+    try:
+        os.replace(draft.name, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+    except OSError as error:
+        draft.drop()
+        raise os_error(error, f"{directory.path}/{name}") from None
+    finally:
+        directory.remove(lock)
+    directory.sync()
+    return True
+
+
+def _drafted(directory: Directory, name: str, content: bytes, mode: int) -> Draft:
+    """Write and sync a file beside the one that it is to replace."""
     temporary = f".{name}.new"
     directory.remove(temporary)
     draft = directory.draft(temporary)
@@ -361,14 +411,23 @@ def replace(directory: Directory, name: str, content: bytes, *, mode: int = 0o60
         draft.write(content)
         draft.finish()
         os.chmod(temporary, mode, dir_fd=directory.fd)
-        os.replace(temporary, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
     except OSError as error:
         draft.drop()
         raise os_error(error, f"{directory.path}/{name}") from None
     except ArchiveError:
         draft.drop()
         raise
-    directory.sync()
+    return draft
+
+
+def _status(directory: Directory, name: str) -> os.stat_result | None:
+    """Look at what has a name, links themselves; None if there is nothing."""
+    try:
+        return os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise os_error(error, f"{directory.path}/{name}") from None
 
 
 def keep(directory: Directory, name: str, pieces: Iterable[bytes]) -> None:

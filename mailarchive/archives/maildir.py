@@ -110,12 +110,7 @@ class MaildirArchive(Records):
         box = self._boxes.writing
         if box is None or box.batch is None:
             return
-        try:
-            box.batch.commit()
-        except ArchiveError:
-            box.pending.clear()
-            raise
-        box.committed()
+        box.commit()
         self._doubt(box.batch.names_durable)
 
     def discard(self) -> None:
@@ -204,7 +199,7 @@ class MaildirArchive(Records):
                 return _Choice(name, already=True)
             if found is not None and found.startswith(f"sha256:{hexes}"):
                 continue
-            return _Choice(self._name(hexes, message, stored.size), damaged=hexes if found is not None else "")
+            return _Choice(self._name(box, hexes, message, stored.size), damaged=hexes if found is not None else "")
         raise ArchiveError(f"{box.folder}: two messages have the same digest and differ")
 
     def _keep(
@@ -303,10 +298,10 @@ class MaildirArchive(Records):
             damaged.close()
             meta.close()
 
-    def _name(self, hexes: str, message: RemoteMessage, size: int) -> str:
-        when = message.internal_date
+    def _name(self, box: Box, hexes: str, message: RemoteMessage, size: int) -> str:
+        when, flags = message.internal_date, message.flags or frozenset()
         epoch = max(0, int(when.timestamp())) if when is not None else 0
-        letters = "".join(sorted(_FLAG_LETTERS[flag] for flag in message.flags or () if flag in _FLAG_LETTERS))
+        letters = "".join(sorted(_FLAG_LETTERS[flag] for flag in flags if flag in _FLAG_LETTERS)) + box.letters(flags)
         return f"{epoch}.{hexes}{SUFFIX},S={size}{self._separator}2,{letters}"
 
     def _stored(self, box: Box, stored: StoredMessage, choice: _Choice) -> StoredMessage:

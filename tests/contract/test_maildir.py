@@ -47,7 +47,8 @@ def files(path: Path) -> list[Path]:
         (frozenset(), ""),
         (frozenset({"\\Seen"}), "S"),
         (frozenset({"\\Seen", "\\Flagged", "\\Answered", "\\Draft", "$Forwarded"}), "DFPRS"),
-        (frozenset({"\\Deleted", "$label1", "odd]"}), ""),
+        (frozenset({"\\Deleted", "$label1", "odd]"}), "a"),
+        (frozenset({"\\Seen", "$label1", "Junk"}), "Sab"),
     ],
 )
 def test_the_name_says_date_digest_size_and_flags(shelf: MaildirShelf, flags: frozenset[str], letters: str) -> None:

@@ -90,6 +90,17 @@ class SqliteCatalogue(Chronicle):
                 for uid, location, size, date, unsure, hold, octets, at, put_back in rows
             }
 
+    def numbered(self, mailbox: str, uidvalidity: int | None) -> Iterator[tuple[UID | UIDL, Location]]:
+        """Give every UID of a generation that was ever archived, deleted ones too, in order, and where it lies."""
+        with self._file.reading() as db:
+            rows = db.execute(
+                "SELECT uid, location FROM placement WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?)"
+                " AND uidvalidity = ? AND origin IN (?, ?) ORDER BY uid",
+                (mailbox, uidvalidity or 0, *EVIDENCE),
+            )
+            for uid, location in rows:
+                yield _uid(uid), Location(location)
+
     def placement(self, mailbox: str, uidvalidity: int | None, uid: UID | UIDL) -> Placement | None:
         """Give one row, whatever its origin; None if there is none."""
         return self._whole(mailbox, uidvalidity, [uid]).get(uid)

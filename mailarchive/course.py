@@ -7,10 +7,12 @@ stand in its result. The plan that is shown is the plan that runs, and nothing i
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from mailarchive import expunge, guards, reconcile, stranded
 from mailarchive.errors import (
+    AccountError,
     ArchiveError,
     ConfigError,
     ExitCode,
@@ -200,9 +202,15 @@ class Course:
             work.catalogue.trust_clock(work.run.started)
         self._finish_in_trash()
         work.waiting = {part.mailbox.name: len(part.fetch) for part in the_plan.mailboxes}
-        for part in the_plan.mailboxes:
-            if work.stop() is None:
-                step(part, manifest, self._remover)
+        try:
+            for part in the_plan.mailboxes:
+                if work.stop() is None:
+                    step(part, manifest, self._remover)
+        except AccountError:
+            # The line is dead, but this needs none.
+            _number(work, the_plan)
+            raise
+        _number(work, the_plan)
         work.catalogue.saw(work.run.id, {part.mailbox.name: part.status for part in the_plan.mailboxes})
 
     def _finish_in_trash(self) -> None:
@@ -268,6 +276,21 @@ class Course:
             return self._source.quota() if isinstance(self._source, HasQuota) else None
         except MailarchiveError:
             return None
+
+
+def _number(work: Work, the_plan: Plan) -> None:
+    """Write down beside the mail which UID each message has; a failure costs only that."""
+    for part in the_plan.mailboxes:
+        name, status = part.mailbox.name, part.status
+        row = work.rows.get(name)
+        changed = row is not None and row.archived > 0
+        rows = partial(work.catalogue.numbered, name, status.uidvalidity)
+        if not changed and next(iter(rows()), None) is None:
+            continue
+        try:
+            work.archive.number(part.mailbox, status, rows, changed=changed)
+        except ArchiveError as error:
+            work.warn(f"the list of UIDs for Dovecot was not written: {error.message}", name, serious=False)
 
 
 def _choose(deletion: Deletion, source: Source, mailboxes: Sequence[Mailbox]) -> How:

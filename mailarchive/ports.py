@@ -246,6 +246,29 @@ class Archive(Protocol):
         """
         ...
 
+    def number(
+        self,
+        mailbox: Mailbox,
+        status: MailboxStatus,
+        rows: Callable[[], Iterable[tuple[UID | UIDL, Location]]],
+        *,
+        changed: bool,
+    ) -> None:
+        """Write down beside the mail which UID the server gave to each message, where other programs read such a list.
+
+        Only a help: what is not written now is written by the next run.
+
+        Args:
+            mailbox: Whose list.
+            status: What the server says of it; without UIDVALIDITY there is no list.
+            rows: Gives what is known of that generation, UIDs ascending; asked only if the list has to be made.
+            changed: Whether the run has archived anything here; if not, a list that looks current is left alone.
+
+        Raises:
+            ArchiveError: It could not be written.
+        """
+        ...
+
     def manifest(self, run: str) -> Manifest:
         """Begin the manifest of a run."""
         ...
@@ -307,6 +330,10 @@ class Catalogue(Protocol):
 
         A UIDL whose message was deleted is not among them: a server may give it to another message.
         """
+        ...
+
+    def numbered(self, mailbox: str, uidvalidity: int | None) -> Iterator[tuple[UID | UIDL, Location]]:
+        """Give every UID of a generation that was ever archived, deleted ones too, in order, and where it lies."""
         ...
 
     def location(self, digest: Digest) -> Location | None:

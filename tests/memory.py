@@ -36,7 +36,7 @@ from mailarchive.model import (
 from mailarchive.ports import ExpungeResult, OpenBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from mailarchive.expunge import ExpungeOrder
     from mailarchive.extras import Appending
@@ -428,6 +428,8 @@ class MemoryArchive:
         self.fail_add: Exception | None = None
         self.fail_sync: Exception | None = None
         self.fail_manifest: Exception | None = None
+        self.fail_number: Exception | None = None
+        self.numbers: list[tuple[str, int | None, dict[UID | UIDL, Location], bool]] = []
         self.unreadable: dict[Location, Exception] = {}
         self.read_cold: list[Location] = []
         self.steps = steps or Steps()
@@ -498,6 +500,19 @@ class MemoryArchive:
         """Give everything."""
         for location in self.durable:
             yield tuple(location.split("/")[:-1]), location
+
+    def number(
+        self,
+        mailbox: Mailbox,
+        status: MailboxStatus,
+        rows: Callable[[], Iterable[tuple[UID | UIDL, Location]]],
+        *,
+        changed: bool,
+    ) -> None:
+        """Keep what would be written down."""
+        if self.fail_number is not None:
+            raise self.fail_number
+        self.numbers.append((mailbox.name, status.uidvalidity, dict(rows()), changed))
 
     def manifest(self, run: str) -> MemoryManifest:
         """Begin a manifest."""
@@ -576,6 +591,14 @@ class MemoryCatalogue:
         """Give whole rows."""
         found = {uid: self.table.get((mailbox, uidvalidity or 0, uid)) for uid in uids}
         return {uid: self._told(row) for uid, row in found.items() if row and row.origin in ("fetched", "manifest")}
+
+    def numbered(self, mailbox: str, uidvalidity: int | None) -> Iterator[tuple[UID | UIDL, Location]]:
+        """Say what has which UID."""
+        for (name, generation, uid), row in sorted(
+            self.table.items(), key=lambda item: (not isinstance(item[0][2], int), item[0][2])
+        ):
+            if (name, generation) == (mailbox, uidvalidity or 0) and row.origin in ("fetched", "manifest"):
+                yield uid, row.location
 
     def location(self, digest: Digest) -> Location | None:
         """Find a copy."""

@@ -80,6 +80,13 @@ class Boxes:
         self.writing = box
         return box
 
+    def leaf(self, folder: str) -> Directory | None:
+        """Open the folder of a mailbox and nothing in it, to be closed by the caller; None if it is not there."""
+        try:
+            return self._descend(tuple(folder.split("/")))
+        except MissingError:
+            return None
+
     def maildirs(self) -> Iterator[tuple[str, ...]]:
         """Give the folders that are Maildirs, parents first; one folder is open at a time, however deep they are."""
         waiting: list[tuple[str, ...]] = [()]

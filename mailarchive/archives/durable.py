@@ -371,16 +371,10 @@ def replace(directory: Directory, name: str, content: bytes, *, mode: int = 0o60
 def replace_under_lock(directory: Directory, name: str, content: bytes) -> bool:
     """Write a file that Dovecot writes too, under its lock; False where somebody else holds that.
 
-    The lock is a file `NAME.lock` that must not exist; one of two minutes is a left-over, as it is for Dovecot.
+    The lock is a file `NAME.lock` that must not exist.
     """
     lock = f"{name}.lock"
-    held = _status(directory, lock)
-    ours = [found for each in (name, f".{name}.new") if (found := _status(directory, each)) is not None]
-    # Ours is a link of the new file, so one that a killed run has left is known by that.
-    if held is not None and (
-        any(os.path.samestat(held, each) for each in ours) or time.time() - held.st_mtime > STALE_LOCK
-    ):
-        directory.remove(lock)
+    drop_left_over(directory, name)
     draft = _drafted(directory, name, content, 0o600)
     try:
         if not directory.link(draft.name, directory, lock):
@@ -400,6 +394,17 @@ def replace_under_lock(directory: Directory, name: str, content: bytes) -> bool:
         directory.remove(lock)
     directory.sync()
     return True
+
+
+def drop_left_over(directory: Directory, name: str) -> None:
+    """Remove the lock of a file if a killed run has left it, or if it is two minutes old and so means nothing."""
+    held = _status(directory, f"{name}.lock")
+    if held is None:
+        return
+    # Ours is a link of the file that it was held for.
+    ours = [found for each in (name, f".{name}.new") if (found := _status(directory, each)) is not None]
+    if any(os.path.samestat(held, each) for each in ours) or time.time() - held.st_mtime > STALE_LOCK:
+        directory.remove(f"{name}.lock")
 
 
 def _drafted(directory: Directory, name: str, content: bytes, mode: int) -> Draft:

@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from mailarchive.archives import durable
+from mailarchive.archives import durable, numbering
 from mailarchive.archives.box import NAME
 from mailarchive.archives.boxes import SUFFIX, Boxes
 from mailarchive.archives.marker import META
@@ -21,12 +21,12 @@ from mailarchive.errors import ArchiveError, MissingError
 from mailarchive.model import ANSWERED, DRAFT, FLAGGED, FORWARDED, SEEN, Digest, Location, StoredMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mailarchive.archives.box import Box
     from mailarchive.archives.durable import Directory, Draft
     from mailarchive.archives.names import Names
-    from mailarchive.model import Mailbox, RemoteMessage
+    from mailarchive.model import UID, UIDL, Mailbox, MailboxStatus, RemoteMessage
     from mailarchive.ports import Incoming
 
 HEAD = 64 * 1024
@@ -53,7 +53,7 @@ class MaildirArchive(Records):
         root: The folder of the archive; this object closes it.
         archive_id: From the marker. `separator`: before the flags in a name.
         names: Turns mailbox names into folders, and back.
-        run: Id of the run that writes.
+        run: Id of the run that writes. `created`: when the archive was made, in seconds since 1970.
         elsewhere: Says where another copy of some octets is, in whichever mailbox, for linking; None for nowhere.
     """
 
@@ -65,10 +65,12 @@ class MaildirArchive(Records):
         *,
         run: str,
         separator: str = ":",
+        created: int = 1,
         elsewhere: Callable[[Digest], Location | None] = lambda _: None,
     ) -> None:
         super().__init__(root, archive_id, names, run=run, elsewhere=elsewhere)
         self._separator = separator
+        self._created = created
         self._count = 0
         self._boxes = Boxes(root, self._doubt)
 
@@ -112,6 +114,27 @@ class MaildirArchive(Records):
             return
         box.commit()
         self._doubt(box.batch.names_durable)
+
+    def number(
+        self,
+        mailbox: Mailbox,
+        status: MailboxStatus,
+        rows: Callable[[], Iterable[tuple[UID | UIDL, Location]]],
+        *,
+        changed: bool,
+    ) -> None:
+        """Write the list of UIDs that Dovecot reads, if it is missing or not what it should be."""
+        folder = self.folder(mailbox)
+        leaf = self._boxes.leaf(folder) if status.uidvalidity is not None else None
+        if leaf is None:
+            return
+        try:
+            box = self._boxes.get(folder) if changed or not numbering.is_current(leaf) else None
+            if box is not None:
+                guid = hashlib.sha256(f"{self.id} {mailbox.name}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+                numbering.write(box, leaf, status, rows(), numbering.Naming(guid, self._created))
+        finally:
+            leaf.close()
 
     def discard(self) -> None:
         """Drop everything added since the last sync."""

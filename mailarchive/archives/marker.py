@@ -85,6 +85,11 @@ class Marker:
         """Format and layout."""
         return Kind(self.format, self.layout)
 
+    @property
+    def created_second(self) -> int:
+        """When the archive was made, in seconds since 1970."""
+        return int(datetime.fromisoformat(self.created).timestamp())
+
     def text(self) -> str:
         """Write it as TOML."""
         lines = [

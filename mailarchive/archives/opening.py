@@ -181,7 +181,7 @@ def _opened(path: Path, root: Directory, marker: Marker, run: str, doubts: list[
     if marker.format == "mbox":
         mail = MboxArchive(root, marker.id, names, run=run)
     else:
-        mail = MaildirArchive(root, marker.id, names, run=run, separator=marker.separator)
+        mail = MaildirArchive(root, marker.id, names, run=run, separator=marker.separator, created=marker.created_second)
     mail.doubts.extend(doubts)
     return OpenArchive(path, marker, mail, path / META / "catalogue.sqlite", place.is_network(path))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.dates import parse_internal_date
 from mailarchive.errors import ProtocolError
-from mailarchive.model import RECENT, UID, RemoteMessage, Sighting
+from mailarchive.model import FORWARDED, RECENT, UID, RemoteMessage, Sighting
 from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
 from mailarchive.sources.imap_lexer import Literal
@@ -229,4 +229,6 @@ def flag_set(text: bytes) -> frozenset[str]:
     return known
 
 
-_SYSTEM = {flag.lower(): flag for flag in ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft", "\\Recent")}
+_SYSTEM = {
+    flag.lower(): flag for flag in ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft", "\\Recent", FORWARDED)
+}

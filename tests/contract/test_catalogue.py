@@ -380,3 +380,18 @@ def test_lifted_marks_come_with_what_they_were_on(catalogue: Catalogue) -> None:
     catalogue.settle(number, {ROW.uid: ItemState.GONE}, [UID(6)])
     (batch,) = catalogue.open_batches()
     assert {uid: batch.fingerprints[uid] for uid in batch.lifted} == {5: "10/2014-03-01/x"}
+
+
+def test_every_uid_that_was_archived_is_numbered(catalogue: Catalogue) -> None:
+    """Of one generation, in order; also what was deleted, and never what only a list of UIDs or a label says."""
+    rows = [replace(ROW, uid=UID(uid), location=Location(f"Été/{uid}")) for uid in (100, 7, 23)]
+    others = [
+        replace(ROW, uid=UID(1), origin="uidlist"),
+        replace(ROW, uid=UID(2), uidvalidity=8),
+        replace(ROW, uid=UID(3), mailbox="b"),
+        replace(ROW, uidvalidity=None, uid=UIDL("gm:1"), origin="label"),
+    ]
+    catalogue.record("run1", [*rows, *others])
+    catalogue.settle(catalogue.intend("run1", order(rows[0])), {rows[0].uid: ItemState.GONE})
+    assert list(catalogue.numbered("Été", 7)) == [(7, "Été/7"), (23, "Été/23"), (100, "Été/100")]
+    assert list(catalogue.numbered("Été", None)) == list(catalogue.numbered("Ete", 7)) == []

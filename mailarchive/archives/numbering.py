@@ -1,0 +1,122 @@
+"""Writes `dovecot-uidlist`: which UID a server gave to each file of a mailbox (`archive-format.md` section 4).
+
+The law of this room: derived; a list that is lost or old costs nothing, and no message hangs on it. The catalogue
+says what the server said, and wins; of the list that is there, what does not contradict it stays. A list that would
+not change is not written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mailarchive.archives import durable
+from mailarchive.archives.box import NAME
+from mailarchive.archives.uidlist import LAST, UIDLIST, Numbered, UidList, parse_uidlist, writable_uidl
+from mailarchive.errors import BusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mailarchive.archives.box import Box
+    from mailarchive.archives.durable import Directory
+    from mailarchive.model import UID, UIDL, Location, MailboxStatus
+
+
+class Naming(NamedTuple):
+    """What the list of a mailbox is called by, beside what the server says.
+
+    Attributes:
+        guid: 32 hex digits that name the mailbox in this archive.
+        created: UIDVALIDITY where the server has no UIDs (POP3): the second in which the archive was made.
+    """
+
+    guid: str
+    created: int
+
+
+def is_current(leaf: Directory) -> bool:
+    """Tell whether a mailbox has a list and no file came to it since; quick, whatever is in it."""
+    written, filled = leaf.modified(UIDLIST), leaf.modified("cur")
+    return written is not None and filled is not None and written >= filled and not leaf.has(f"{UIDLIST}.lock")
+
+
+def write(
+    box: Box, leaf: Directory, status: MailboxStatus, rows: Iterable[tuple[UID | UIDL, Location]], naming: Naming
+) -> None:
+    """Write the list of a mailbox.
+
+    Args:
+        box: Its files.
+        leaf: Its folder.
+        status: What the server says of it.
+        rows: What the catalogue knows of the generation that it says.
+        naming: See there.
+
+    Raises:
+        ArchiveError: It could not be written. `BusyError`: another program holds it.
+    """
+    here = [(uid, name) for uid, name in ((uid, _name(box, place)) for uid, place in rows) if name]
+    text = box.text(UIDLIST)
+    old = parse_uidlist(text)
+    if any(isinstance(uid, str) for uid, _ in here):
+        made = _of_uidls([(str(uid), name) for uid, name in here], old, naming)
+    else:
+        made = _of_uids(box, [(int(uid), name) for uid, name in here], old, status, naming)
+    if not made.files and not text:
+        return
+    if made.text() == text:
+        durable.drop_left_over(leaf, UIDLIST)
+        leaf.touch(UIDLIST)
+    elif not durable.replace_under_lock(leaf, UIDLIST, made.text().encode("utf-8", "surrogateescape")):
+        raise BusyError(f"another program holds {leaf.path}/{UIDLIST}.lock", hint="the next run writes the list")
+
+
+def _name(box: Box, location: Location) -> str:
+    """Give the name of a file that is there, up to the separator; empty if it is gone or elsewhere."""
+    folder, _, unique = location.rpartition("/")
+    return unique if folder == box.folder and box.find(unique) is not None else ""
+
+
+def _of_uids(
+    box: Box, here: list[tuple[int, str]], old: UidList | None, status: MailboxStatus, naming: Naming
+) -> UidList:
+    """Make the list of an IMAP mailbox; further UIDs of equal octets stand with the first."""
+    assert status.uidvalidity is not None
+    same = old if old is not None and old.uidvalidity == status.uidvalidity else None
+    files: dict[str, set[int]] = {}
+    for uid, name in here:
+        files.setdefault(name, set()).add(uid)
+    taken = {uid for uid, _ in here}
+    for file in same.files if same is not None else ():
+        left = set(file.uids) - taken
+        # Of a file that is not ours nothing is known here, and Dovecot itself drops what is gone.
+        if left and (NAME.fullmatch(file.name) is None or box.find(file.name) is not None):
+            files.setdefault(file.name, set()).update(left)
+    highest = max((max(uids) for uids in files.values()), default=0)
+    uidnext = max(highest + 1, status.uidnext or 1, same.uidnext if same is not None else 1)
+    numbered = sorted((tuple(sorted(uids)), name) for name, uids in files.items())
+    return UidList(
+        status.uidvalidity, min(uidnext, LAST), naming.guid, tuple(Numbered(name, uids) for uids, name in numbered)
+    )
+
+
+def _of_uidls(here: list[tuple[str, str]], old: UidList | None, naming: Naming) -> UidList:
+    """Make the list of a maildrop: a file keeps its number for ever, and a new one gets the next, by its date."""
+    same = old if old is not None and old.uidvalidity == naming.created else None
+    numbers = {file.name: file.uids for file in same.files} if same is not None else {}
+    uidnext = same.uidnext if same is not None else 1
+    uidls: dict[str, str] = {}
+    for uidl, name in here:
+        if writable_uidl(uidl) or name not in uidls:
+            uidls[name] = uidl
+    for name in sorted(uidls.keys() - numbers.keys(), key=lambda name: (int(name.partition(".")[0]), name)):
+        numbers[name] = (uidnext,)
+        uidnext += 1
+    kept = {file.name: file.uidl for file in same.files} if same is not None else {}
+    files = sorted((uids, name) for name, uids in numbers.items())
+    return UidList(
+        naming.created,
+        uidnext,
+        naming.guid,
+        tuple(Numbered(name, uids, uidls.get(name, kept.get(name, ""))) for uids, name in files),
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NAME = re.compile(r"(\d+)\.([0-9a-f]{32,64})\.mailarchive,S=(\d+):2,([A-Za-z]*)")
+_NAME = re.compile(r"(\d+)\.([0-9a-f]{32,64})\.mailarchive,S=(\d+):2,([A-Z]*)([a-z]*)")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Found:
     flags: str
     mtime: float
     inode: int
+    keywords: frozenset[str] = frozenset()
 
 
 def files(archive: Path) -> list[Found]:
@@ -38,8 +39,17 @@ def files(archive: Path) -> list[Found]:
         assert len(octets) == int(parts.group(3)), path
         folder = path.parent.parent.relative_to(archive).as_posix()
         status = path.stat()
-        found.append(Found(folder, octets, int(parts.group(1)), parts.group(4), status.st_mtime, status.st_ino))
+        words = keywords(path.parent.parent)
+        named = frozenset(words[letter] for letter in parts.group(5))
+        found.append(Found(folder, octets, int(parts.group(1)), parts.group(4), status.st_mtime, status.st_ino, named))
     return found
+
+
+def keywords(folder: Path) -> dict[str, str]:
+    """Give the keyword of each letter in a mailbox, as `dovecot-keywords` tells it."""
+    table = folder / "dovecot-keywords"
+    lines = [line.split(" ") for line in table.read_text().splitlines()] if table.exists() else []
+    return {"abcdefghijklmnopqrstuvwxyz"[int(number)]: word for number, word in lines}
 
 
 def by_folder(archive: Path) -> dict[str, list[bytes]]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 NAME: Final = re.compile(r"(\d{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=\d{1,12})(?:[:;!]2,[^/]*)?")
 """The first part of a name, its digits of the digest, and what mail programs may change."""
 
+FOLDER: Final = "maildirfolder"
+"""In every mailbox of a Maildir++ but INBOX."""
+
 
 class Box:
     """The folder of one mailbox, open: what it holds by digest, and the batch that is being written."""
@@ -82,6 +85,11 @@ class Box:
         if name not in self._open:
             self._open[name] = self._leaf.child(name, create=create)
         return self._open[name]
+
+    def mark(self) -> None:
+        """Say to mail programs that this is a folder in a Maildir++, by the empty file that they look for."""
+        if not self._leaf.has(FOLDER):
+            self._leaf.draft(FOLDER).finish()
 
     def sync(self) -> bool:
         """Make the folders of the Maildir durable."""

@@ -32,13 +32,15 @@ class Boxes:
     Args:
         root: The folder of the archive; this object closes it.
         doubt: Hears of each sync of a folder whether the names in it are durable.
+        flat: Whether the mailboxes lie in the folder of INBOX (Maildir++).
 
     Attributes:
         writing: The one that is being written; its batch is there.
     """
 
-    def __init__(self, root: Directory, doubt: Callable[[bool], None]) -> None:
+    def __init__(self, root: Directory, doubt: Callable[[bool], None], *, flat: bool = False) -> None:
         self.root = root
+        self._flat = flat
         self.writing: Box | None = None
         self._doubt = doubt
         self._open: OrderedDict[str, Box] = OrderedDict()
@@ -71,9 +73,13 @@ class Boxes:
         stale = self._open.pop(folder, None)
         if stale is not None:
             stale.close()
-        box = Box(folder, self._descend(tuple(folder.split("/")), create=True))
+        parts = tuple(folder.split("/"))
+        box = Box(folder, self._descend(parts, create=True))
         cur, tmp = box.sub("cur", create=True), box.sub("tmp", create=True)
         box.sub("new", create=True)
+        if self._flat and len(parts) > 1:
+            self._make_inbox(parts[:1])
+            box.mark()
         self._doubt(box.sync())
         box.batch = durable.Batch(tmp, cur)
         self._remember(folder, box)
@@ -120,6 +126,16 @@ class Boxes:
             self._open.popitem()[1].close()
         self.writing = None
         self.root.close()
+
+    def _make_inbox(self, parts: tuple[str, ...]) -> None:
+        """Make the folder of all folders a Maildir, as whoever opens a Maildir++ expects, mail of INBOX or not."""
+        leaf = self._descend(parts)
+        try:
+            for name in SUBFOLDERS:
+                leaf.child(name, create=True).close()
+            self._doubt(leaf.sync())
+        finally:
+            leaf.close()
 
     def _remember(self, folder: str, box: Box) -> None:
         self._open[folder] = box

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from mailarchive.archives.box import Box
     from mailarchive.archives.durable import Directory, Draft
+    from mailarchive.archives.flat import FlatNames
     from mailarchive.archives.names import Names
     from mailarchive.model import UID, UIDL, Mailbox, MailboxStatus, RemoteMessage
     from mailarchive.ports import Incoming
@@ -53,6 +54,7 @@ class MaildirArchive(Records):
         root: The folder of the archive; this object closes it.
         archive_id: From the marker. `separator`: before the flags in a name.
         names: Turns mailbox names into folders, and back.
+        flat: Whether the layout is that of Maildir++.
         run: Id of the run that writes. `created`: when the archive was made, in seconds since 1970.
         elsewhere: Says where another copy of some octets is, in whichever mailbox, for linking; None for nowhere.
     """
@@ -61,10 +63,11 @@ class MaildirArchive(Records):
         self,
         root: Directory,
         archive_id: str,
-        names: Names,
+        names: Names | FlatNames,
         *,
         run: str,
         separator: str = ":",
+        flat: bool = False,
         created: int = 1,
         elsewhere: Callable[[Digest], Location | None] = lambda _: None,
     ) -> None:
@@ -72,7 +75,7 @@ class MaildirArchive(Records):
         self._separator = separator
         self._created = created
         self._count = 0
-        self._boxes = Boxes(root, self._doubt)
+        self._boxes = Boxes(root, self._doubt, flat=flat)
 
     def add(self, mailbox: Mailbox, incoming: Incoming, uidvalidity: int | None = None) -> StoredMessage:  # noqa: ARG002 - the list of UIDs is written at the end
         """Take the octets of one message into the current batch; all of a batch go to one mailbox."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mailarchive.model import INBOX
 
@@ -22,6 +22,48 @@ PART: Final = 200
 
 PATH: Final = 3000
 """Octets of a folder below the archive, at most, without its last part; PATH_MAX is 4096."""
+
+
+class Writing(NamedTuple):
+    """How the parts of a folder are written down.
+
+    Attributes:
+        part: Octets of one part, at most.
+        path: Of all of them; what goes beyond becomes one part, by its hash.
+        tail: Of that part.
+        wire: Gives a part as it stands on disk; it must keep parts apart.
+        forbidden: Characters that are escaped too.
+        mbox: Whether the archive holds mbox files, so that `.mbox` at the end is reserved.
+    """
+
+    part: int = PART
+    path: int = PATH
+    tail: int = PART
+    wire: Callable[[str], str] = str
+    forbidden: frozenset[str] = frozenset()
+    mbox: bool = False
+
+    def octets(self, part: str) -> int:
+        """Count the octets of an escaped part on disk."""
+        return len(self.wire(part).encode())
+
+    def escaped(self, part: str, places: set[int]) -> str:
+        """Percent-escape what must never stand there, and the characters at the given places."""
+        return _escaped(part, places, self.forbidden)
+
+    def plain(self, part: str) -> str:
+        """Give the plainest way to write a part."""
+        return self.escaped(part, _forced(part, mbox=self.mbox))
+
+    def cut(self, text: str, octets: int) -> str:
+        """Give the beginning of an escaped text, without half an escape or half a character."""
+        end = 0
+        for token in re.finditer("%[0-9A-F]{2}|.", text, re.DOTALL):
+            if self.octets(text[: token.end()]) > octets:
+                break
+            end = token.end()
+        return text[:end]
+
 
 _CUT = "%~"
 _FORBIDDEN = frozenset('%/\\:*?"<>|')
@@ -42,7 +84,7 @@ def escape_part(part: str, *, mbox: bool = False) -> str:
         part: Between two delimiters; an empty one becomes `%`.
         mbox: Whether the archive holds mbox files, so that `.mbox` at the end is reserved.
     """
-    return _escaped(part, _forced(part, mbox=mbox))
+    return Writing(mbox=mbox).plain(part)
 
 
 def unescape_part(folder: str) -> str | None:
@@ -67,6 +109,7 @@ class Names:
         known: The true names by folder, from the marker; read, never written.
         record: Called with a folder (`/` between its parts) and a true name that cannot be read back from it.
         mbox: As for `escape_part`.
+        writing: How parts are written; None for folders in folders.
     """
 
     def __init__(
@@ -76,11 +119,12 @@ class Names:
         record: Callable[[str, str], None],
         *,
         mbox: bool = False,
+        writing: Writing | None = None,
     ) -> None:
         self._siblings = siblings
         self._known = known
         self._record = record
-        self._mbox = mbox
+        self._writing = writing or Writing(mbox=mbox)
         self._folders: dict[tuple[str, str | None], tuple[str, ...]] = {}
         self._owners: dict[tuple[str, ...], str] = {}
         self._levels: dict[tuple[str, ...], _Level] = {}
@@ -117,10 +161,10 @@ class Names:
         for count, part in enumerate(parts, 1):
             upto = (delimiter or "").join(parts[:count])
             piece = self._choose(above, part, upto)
-            octets += len(piece.encode()) + 1
-            if octets > PATH:
+            octets += self._writing.octets(piece) + 1
+            if octets > self._writing.path:
                 # All that is left becomes one part, by the hash of the whole name.
-                return self._claim(above, self._hashed(above, part, name), name)
+                return self._claim(above, self._hashed(above, part, name, self._writing.tail), name)
             above = self._claim(above, piece, upto)
         return above
 
@@ -129,7 +173,7 @@ class Names:
         if not above and part == INBOX:
             return INBOX
         level = self._level(above)
-        hashed = self._hashed(above, part, upto)
+        hashed = self._hashed(above, part, upto, self._writing.part)
         forms = list(self._forms(level, part))
         # Another mailbox that is written the same comes of a second delimiter on the server.
         taken = any(self._owner(above, form) not in (None, upto) for form in forms)
@@ -140,25 +184,26 @@ class Names:
 
     def _forms(self, level: _Level, part: str) -> Iterator[str]:
         """Give the ways to write a part, the plainest first, as far as they are short enough."""
-        always = _forced(part, mbox=self._mbox)
+        always = _forced(part, mbox=self._writing.mbox)
+        must = self._writing.forbidden
         foreign = {at for at, letter in enumerate(part) if not letter.isascii()}
-        free = [at for at, letter in enumerate(part) if at not in always and not _must(letter)]
+        free = [at for at, letter in enumerate(part) if at not in always and letter not in must and not _must(letter)]
         # The first letter; in a name without a letter to escape, the first character.
         first = {next((at for at in free if part[at].isalpha()), free[0])} if free else set()
-        plain = _escaped(part, always)
+        plain = self._writing.escaped(part, always)
         steps = (foreign, first) if level.differs_in_form(plain) else (first, foreign)
         everything = set(range(len(part)))
         for form in dict.fromkeys(
-            _escaped(part, always | more) for more in (always, *steps, first | foreign, everything)
+            self._writing.escaped(part, always | more) for more in (always, *steps, first | foreign, everything)
         ):
-            if len(form.encode()) <= PART:
+            if self._writing.octets(form) <= self._writing.part:
                 yield form
 
-    def _hashed(self, above: tuple[str, ...], part: str, name: str) -> str:
+    def _hashed(self, above: tuple[str, ...], part: str, name: str, octets: int) -> str:
         """Give the cut form of a part, which carries 16 digits of the hash of the name (64 if they are taken)."""
         digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-        text = escape_part(part, mbox=self._mbox)
-        short, long = (_cut(text, PART - len(_CUT) - digits) + _CUT + digest[:digits] for digits in (16, 64))
+        text, room = self._writing.plain(part), octets - len(_CUT)
+        short, long = (self._writing.cut(text, room - digits) + _CUT + digest[:digits] for digits in (16, 64))
         return short if self._owner(above, short) in (None, _writable(name), name) else long
 
     def _owner(self, above: tuple[str, ...], piece: str) -> str | None:
@@ -177,7 +222,7 @@ class Names:
 
     def _level(self, above: tuple[str, ...]) -> _Level:
         if above not in self._levels:
-            self._levels[above] = _Level(self._siblings(above))
+            self._levels[above] = _Level(self._siblings(above), self._writing.wire)
             if not above:
                 self._levels[above].reserve(INBOX)
         return self._levels[above]
@@ -186,8 +231,9 @@ class Names:
 class _Level:
     """What is in one folder, as the most forgetful filesystem would tell it apart."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], wire: Callable[[str], str]) -> None:
         self.names: set[str] = set()
+        self._wire = wire
         self._folded: set[str] = set()
         self._normal: set[str] = set()
         for name in names:
@@ -199,16 +245,19 @@ class _Level:
             self.reserve(name)
 
     def reserve(self, name: str) -> None:
-        self._folded.add(_folded(name))
+        self._folded.update(self._folds(name))
         self._normal.add(_normal(name))
 
     def clashes(self, name: str) -> bool:
         """Tell whether some filesystem would take the name for another one that is here."""
-        return _folded(name) in self._folded
+        return not self._folded.isdisjoint(self._folds(name))
 
     def differs_in_form(self, name: str) -> bool:
         """Tell whether it differs from another one here in its Unicode normal form and not in case."""
         return name not in self.names and _normal(name) in self._normal
+
+    def _folds(self, name: str) -> set[str]:
+        return {_folded(each) for each in {name, self._wire(name)}}
 
 
 def _normal(name: str) -> str:
@@ -238,27 +287,15 @@ def _forced(part: str, *, mbox: bool) -> set[int]:
     return places
 
 
-def _escaped(part: str, places: set[int]) -> str:
-    """Percent-escape the characters that are never allowed, and those at the given places."""
+def _escaped(part: str, places: set[int], forbidden: frozenset[str]) -> str:
     if not part:
         return "%"
     return "".join(
         "".join(f"%{octet:02X}" for octet in letter.encode("utf-8", "surrogatepass"))
-        if at in places or _must(letter)
+        if at in places or letter in forbidden or _must(letter)
         else letter
         for at, letter in enumerate(part)
     )
-
-
-def _cut(text: str, octets: int) -> str:
-    """Give the beginning of an escaped text, without half an escape or half a character."""
-    end = size = 0
-    for token in re.finditer("%[0-9A-F]{2}|.", text, re.DOTALL):
-        size += len(token[0].encode())
-        if size > octets:
-            break
-        end = token.end()
-    return text[:end]
 
 
 def _writable(name: str) -> str:

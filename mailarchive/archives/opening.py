@@ -19,6 +19,7 @@ from mailarchive.address import parse_url
 from mailarchive.archives import marker as markers
 from mailarchive.archives import place
 from mailarchive.archives.durable import Directory, replace
+from mailarchive.archives.flat import FlatNames
 from mailarchive.archives.maildir import MaildirArchive
 from mailarchive.archives.marker import META, Kind, Marker
 from mailarchive.archives.mbox import MboxArchive
@@ -176,12 +177,20 @@ def _opened(path: Path, root: Directory, marker: Marker, run: str, doubts: list[
             finally:
                 meta.close()
 
-    names = Names(siblings, marker.names, record, mbox=marker.format == "mbox")
     mail: MaildirArchive | MboxArchive
     if marker.format == "mbox":
-        mail = MboxArchive(root, marker.id, names, run=run)
+        mail = MboxArchive(root, marker.id, Names(siblings, marker.names, record, mbox=True), run=run)
     else:
-        mail = MaildirArchive(root, marker.id, names, run=run, separator=marker.separator, created=marker.created_second)
+        flat = marker.layout == "maildir++"
+        mail = MaildirArchive(
+            root,
+            marker.id,
+            FlatNames(siblings, marker.names, record) if flat else Names(siblings, marker.names, record),
+            run=run,
+            separator=marker.separator,
+            flat=flat,
+            created=marker.created_second,
+        )
     mail.doubts.extend(doubts)
     return OpenArchive(path, marker, mail, path / META / "catalogue.sqlite", place.is_network(path))
 
@@ -241,13 +250,21 @@ def _has_runs(meta: Directory) -> bool:
 
 
 def _separator(meta: Directory) -> str:
-    """Find out whether a colon may stand in a file name here."""
-    meta.remove("a:b")
-    try:
-        meta.draft("a:b").drop()
-    except ArchiveError:
-        return ";"
-    return ":"
+    """Find out whether a colon may stand in a file name here.
+
+    Raises:
+        ArchiveError: No file can be made here at all.
+    """
+    for name, separator in (("a:b", ":"), ("a;b", ";")):
+        try:
+            meta.remove(name)
+            meta.draft(name).drop()
+        except ArchiveError:
+            if separator == ";":
+                raise
+        else:
+            return separator
+    raise AssertionError("one of the two was returned or raised")
 
 
 def _refuse_lost(path: Path) -> None:

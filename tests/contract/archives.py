@@ -83,8 +83,8 @@ class DiskShelf:
 class MaildirShelf(DiskShelf):
     """An archive of nested Maildirs."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, Kind())
+    def __init__(self, path: Path, kind: Kind = Kind()) -> None:  # noqa: B008 - immutable
+        super().__init__(path, kind)
 
 
 class MemoryShelf:
@@ -105,6 +105,7 @@ class MemoryShelf:
 SHELVES: dict[str, Callable[[Path], Shelf]] = {
     "maildir": MaildirShelf,
     "mbox": lambda path: DiskShelf(path, Kind("mbox")),
+    "maildir++": lambda path: MaildirShelf(path, Kind(layout="maildir++")),
     "memory": MemoryShelf,
 }
 

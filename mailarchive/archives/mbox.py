@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mailarchive.archives.durable import Directory
     from mailarchive.archives.mbox_block import Base
     from mailarchive.archives.names import Names
-    from mailarchive.model import Mailbox, RemoteMessage
+    from mailarchive.model import UID, UIDL, Mailbox, MailboxStatus, RemoteMessage
     from mailarchive.ports import Incoming
 
 LARGEST: Final = 3_900_000_000
@@ -167,6 +167,16 @@ class MboxArchive(Records):
         finally:
             meta.close()
         self._forget()
+
+    def number(
+        self,
+        mailbox: Mailbox,
+        status: MailboxStatus,
+        rows: Callable[[], Iterable[tuple[UID | UIDL, Location]]],
+        *,
+        changed: bool,
+    ) -> None:
+        """Do nothing: the block of each message says its UID."""
 
     def discard(self) -> None:
         """Drop everything added since the last sync."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mailarchive.archives.durable import Directory
+    from mailarchive.archives.flat import FlatNames
     from mailarchive.archives.names import Names
     from mailarchive.model import Digest, Location, Mailbox
 
@@ -34,7 +35,7 @@ class Records:
         self,
         root: Directory,
         archive_id: str,
-        names: Names,
+        names: Names | FlatNames,
         *,
         run: str,
         elsewhere: Callable[[Digest], Location | None],

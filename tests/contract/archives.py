@@ -62,7 +62,7 @@ class DiskShelf:
 
     def __init__(self, path: Path, kind: Kind) -> None:
         self.path = path
-        self.kind = kind
+        self.kind: Kind | None = kind
         self.opened: OpenArchive | None = None
         self._runs = 0
 

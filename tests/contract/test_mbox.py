@@ -20,6 +20,7 @@ from mailarchive.archives import mbox as mboxes
 from mailarchive.archives import mbox_block, tail
 from mailarchive.archives.marker import Kind
 from mailarchive.archives.mbox import MboxArchive
+from mailarchive.archives.names import Names
 from mailarchive.errors import ArchiveError, BusyError, DiskError
 from mailarchive.model import UID, UIDL, Mailbox, RemoteMessage
 from tests.contract.archives import ACCOUNT, INBOX, DiskShelf, Given, add, locations, octets
@@ -377,6 +378,7 @@ def test_a_reader_sees_nothing_that_a_killed_run_was_appending(shelf: DiskShelf,
         (meta / "appending.json").write_text(json.dumps({"INBOX/2014.mbox": end}))
     assert shelf.opened is not None
     names = shelf.opened.mail._names
+    assert isinstance(names, Names)
     reader = MboxArchive(shelf.opened.mail._root.again(), archive.id, names, run="")
     assert reader.holds(second.location) is not with_intent
     reader.close()

@@ -18,6 +18,7 @@ from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailboxErro
 from mailarchive.events import Failed, Fetching, Gone, Held, MailboxFinished
 from mailarchive.job import Work
 from mailarchive.model import Digest, NotFetched, is_lasting
+from mailarchive.ports import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mailarchive.model import UID, UIDL, RemoteMessage, Run
     from mailarchive.plan import MailboxPlan
     from mailarchive.policy import Policy
-    from mailarchive.ports import Archive, Catalogue, Manifest, OpenMailbox, Source, Stop
+    from mailarchive.ports import Archive, Catalogue, Later, Manifest, OpenMailbox, Source, Stop
     from mailarchive.removal import Remover
 
 SESSION = 60.0
@@ -50,6 +51,7 @@ def backup(
     clock: Callable[[], float],
     dry_run: bool = False,
     deletion: Deletion | None = None,
+    later: Later = at_once,
 ) -> Finished:
     """Archive what the policy picks and the archive does not hold, and then delete it on the server if asked to.
 
@@ -64,13 +66,14 @@ def backup(
         clock: Seconds of a monotonic clock.
         dry_run: End after the plan; nothing is changed anywhere.
         deletion: What the user asked to be deleted; None for nothing.
+        later: Where a batch is made durable while the next one comes.
 
     Raises:
         UsageError: The selection names a mailbox that is not there, or asks for what this server cannot do.
         ConfigError: The same, where it was the configuration that asked.
         Other errors do not leave: they end the run and stand in the result.
     """
-    work = Work(run, archive, catalogue, policy, report, stop)
+    work = Work(run, archive, catalogue, policy, report, stop, later=later)
 
     def step(part: MailboxPlan, manifest: Manifest, remover: Remover | None) -> None:
         name = part.mailbox.name

@@ -13,15 +13,24 @@ from mailarchive import headers
 from mailarchive.errors import ArchiveError, ExitCode
 from mailarchive.events import Archived, Held
 from mailarchive.model import UIDL, Placement, named
+from mailarchive.ports import at_once
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from mailarchive.job import Work
     from mailarchive.model import UID, Mailbox, RemoteMessage, StoredMessage
     from mailarchive.plan import MailboxPlan
-    from mailarchive.ports import Incoming, Manifest
+    from mailarchive.ports import Incoming, Later, Manifest
+
+    _Entry = tuple[Placement, StoredMessage, RemoteMessage]
 
 BATCH_MESSAGES = 500
 BATCH_OCTETS = 32 * 1024 * 1024
+
+
+def _nothing() -> None:
+    """Wait for nothing."""
 
 
 class Batch:
@@ -39,7 +48,9 @@ class Batch:
         self._status = part.status
         self._manifest = manifest
         self._work = work
-        self._placements: list[tuple[Placement, StoredMessage, RemoteMessage]] = []
+        self._entries: list[_Entry] = []
+        self._flight: list[_Entry] = []
+        self._landed: Callable[[], None] = _nothing
         self._octets = 0
         self._introduced: set[str] = set()
         self.archived: list[UID | UIDL] = []
@@ -53,31 +64,57 @@ class Batch:
         except ArchiveError:
             self._drop()
             raise
-        self._placements.append(
-            (self._placement(incoming.message, stored), replace(stored, head=b""), incoming.message)
-        )
+        self._entries.append((self._placement(incoming.message, stored), replace(stored, head=b""), incoming.message))
         self._octets += stored.size
         if stored.damaged:
             work.warn(
                 f"the archived copy of UID {incoming.message.uid} did not match; a fresh one has taken its place",
                 self._mailbox.name,
             )
-        if len(self._placements) >= BATCH_MESSAGES or self._octets >= BATCH_OCTETS:
-            self.commit()
+        if len(self._entries) >= BATCH_MESSAGES or self._octets >= BATCH_OCTETS:
+            self._flush()
 
     def commit(self) -> None:
-        """Make bytes durable first, then the manifest, then the rows that vouch for them; then it counts."""
-        if not self._placements:
+        """Make everything durable that was added, and tell it."""
+        self._flush()
+        self._reap()
+
+    def _flush(self) -> None:
+        """Begin to make the batch durable: octets first, then the manifest, then the rows that vouch for them."""
+        self._reap()
+        if not self._entries:
             return
+        entries, self._entries, self._octets = self._entries, [], 0
         try:
-            self._work.archive.sync()
-            shown = self._place_by_labels()
-            self._write_manifest()
+            secure = self._work.archive.seal()
+
+            def task() -> None:
+                secure()
+                shown = self._place_by_labels(entries)
+                self._write_manifest(entries)
+                self._work.catalogue.record(self._work.run.id, [*(placement for placement, _, _ in entries), *shown])
+
+            self._flight = entries
+            self._landed = self._later(task)
         except ArchiveError:
             self._drop()
             raise
-        self._work.catalogue.record(self._work.run.id, [*(placement for placement, _, _ in self._placements), *shown])
-        done, self._placements, self._octets = self._placements, [], 0
+
+    @property
+    def _later(self) -> Later:
+        """Where it is made durable: labels put messages into other mailboxes, so the next ones wait for that."""
+        return self._work.later if self._work.labels is None else at_once
+
+    def _reap(self) -> None:
+        """Wait for the batch that is being made durable; only then it counts."""
+        if not self._flight:
+            return
+        try:
+            self._landed()
+        except ArchiveError:
+            self._drop()
+            raise
+        done, self._flight = self._flight, []
         for placement, stored, message in done:
             self.archived.append(placement.uid)
             if stored.size != message.size:
@@ -85,7 +122,8 @@ class Batch:
             self._tell(placement, stored)
 
     def _drop(self) -> None:
-        self._placements.clear()
+        self._entries.clear()
+        self._flight.clear()
         self._work.archive.discard()
 
     def _placement(self, message: RemoteMessage, stored: StoredMessage) -> Placement:
@@ -104,7 +142,7 @@ class Batch:
             object_id=message.object_id,
         )
 
-    def _place_by_labels(self) -> list[Placement]:
+    def _place_by_labels(self, entries: Sequence[_Entry]) -> list[Placement]:
         """Put a link of each message into the folder of every mailbox that shows it, where labels are mailboxes.
 
         Such a placement has no UID, and is no evidence for a deletion.
@@ -112,14 +150,14 @@ class Batch:
         labels = self._work.labels
         if labels is None or self._mailbox != labels.everything:
             return []
-        by_place: dict[Mailbox, list[tuple[Placement, StoredMessage, RemoteMessage]]] = {}
-        for entry in self._placements:
+        by_place: dict[Mailbox, list[_Entry]] = {}
+        for entry in entries:
             for place in labels.places(entry[2]):
                 by_place.setdefault(place, []).append(entry)
         shown = []
-        for place, entries in by_place.items():
+        for place, here in by_place.items():
             self._introduce(place)
-            for placement, stored, message in entries:
+            for placement, stored, message in here:
                 link = self._work.archive.also(place, stored, message)
                 uid = UIDL(f"gm:{message.object_id or placement.digest}")
                 changed = replace(placement, mailbox=place.name, uidvalidity=None, uid=uid, location=link.location)
@@ -141,10 +179,10 @@ class Batch:
             special_use=mailbox.special_use,
         )
 
-    def _write_manifest(self) -> None:
+    def _write_manifest(self, entries: Sequence[_Entry]) -> None:
         mailbox, status = self._mailbox, self._status
         self._introduce(mailbox, status.uidvalidity)
-        for placement, stored, message in self._placements:
+        for placement, stored, message in entries:
             self._manifest.write(
                 type="archived",
                 mailbox=mailbox.name,

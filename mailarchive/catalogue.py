@@ -34,6 +34,10 @@ _PUT_BACK = (
     "(EXISTS (SELECT 1 FROM put_back b WHERE b.digest = c.digest)"
     " OR (p.ident <> '' AND EXISTS (SELECT 1 FROM put_back b WHERE b.ident = p.ident)))"
 )
+_COPIES = (
+    "SELECT c.digest, min(p.location) FROM content c JOIN placement p ON p.content = c.id"
+    " WHERE c.digest IN (?) GROUP BY c.id"
+)
 _KNOWN = (
     "p.uid, p.location, p.size_announced, p.internal_date, c.size IS NOT p.size_announced AND NOT p.confirmed, p.hold,"
     " c.size, p.archived_at"
@@ -110,14 +114,16 @@ class SqliteCatalogue(Chronicle):
         found = self._whole(mailbox, uidvalidity, uids)
         return {uid: row for uid, row in found.items() if row.origin in EVIDENCE}
 
-    def location(self, digest: Digest) -> Location | None:
-        """Find any one copy of these octets."""
+    def locations(self, digests: Sequence[Digest]) -> dict[Digest, Location]:
+        """Find any one copy of each of these octets that are archived."""
+        found: dict[Digest, Location] = {}
         with self._file.reading() as db:
-            row = db.execute(
-                "SELECT p.location FROM content c JOIN placement p ON p.content = c.id WHERE c.digest = ? LIMIT 1",
-                (_raw(digest),),
-            ).fetchone()
-        return Location(row[0]) if row else None
+            for begin in range(0, len(digests), _AT_ONCE):
+                part = [_raw(digest) for digest in digests[begin : begin + _AT_ONCE]]
+                marks = ", ".join("?" * len(part))
+                rows = db.execute(_COPIES.replace("?", marks), part)
+                found.update((_digest(digest), Location(location)) for digest, location in rows)
+        return found
 
     def located(self) -> dict[Location, tuple[Digest, int]]:
         """Give what should be at every location: digest, and octets."""

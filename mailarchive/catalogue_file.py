@@ -12,6 +12,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -86,6 +87,8 @@ class CatalogueFile:
         self.set_aside: Path | None = None
         self.shown = shown or path
         self._id = archive_id
+        # A batch is recorded in a thread of its own; whoever looks meanwhile waits for the end of its transaction.
+        self._lock = threading.RLock()
         with self._mapped():
             try:
                 self._open(path, network=network)
@@ -101,13 +104,13 @@ class CatalogueFile:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give the connection for looking."""
-        with self._mapped():
+        with self._lock, self._mapped():
             yield self.db
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Give the connection for changes that are durable together at the end, or not made at all."""
-        with self._mapped():
+        with self._lock, self._mapped():
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.db
@@ -125,7 +128,7 @@ class CatalogueFile:
         # Made by us with its mode, so that SQLite's own files beside it get the same one.
         path.touch(mode=0o600)
         path.chmod(0o600)
-        self.db = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
+        self.db = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE, check_same_thread=False)
         try:
             self._check()
             self.db.execute("PRAGMA foreign_keys = ON")

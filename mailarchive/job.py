@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mailarchive.errors import ExitCode
 from mailarchive.events import Warned
 from mailarchive.model import Method
+from mailarchive.ports import at_once
 from mailarchive.tally import Tally
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mailarchive.labels import Labels
     from mailarchive.model import Placement, Run
     from mailarchive.policy import Policy
-    from mailarchive.ports import Archive, Catalogue, Stop
+    from mailarchive.ports import Archive, Catalogue, Later, Stop
 
 
 class Answer(Enum):
@@ -72,6 +73,7 @@ class Work:
         stranded: Messages that an interrupted deletion has left in the trash (Gmail).
         how: How the run deletes; None if it does not.
         archived_before: Only what was archived at or before this instant is deleted; None for any.
+        later: Where a batch is made durable while the next one comes.
     """
 
     run: Run
@@ -90,6 +92,7 @@ class Work:
     stranded: list[Placement] = field(default_factory=list)
     how: How | None = None
     archived_before: datetime | None = None
+    later: Later = at_once
 
     def warn(self, message: str, mailbox: str = "", *, serious: bool = True) -> None:
         """Tell a human something that stops nothing; a serious one makes the run end with 3."""

@@ -215,8 +215,16 @@ class Archive(Protocol):
         """Make everything added so far durable and visible. After an error the whole batch is void: fetch it again."""
         ...
 
+    def seal(self) -> Callable[[], None]:
+        """Close the batch; gives what makes it durable and visible, as `sync` would.
+
+        That may be called in another thread, while the next batch is added to the same mailbox; it ends before another
+        batch is sealed, synced or discarded, and before anything else is asked of the archive.
+        """
+        ...
+
     def discard(self) -> None:
-        """Drop everything added since the last `sync`."""
+        """Drop everything added since the last `sync` or `seal`."""
         ...
 
     def holds(self, location: Location) -> bool:
@@ -336,8 +344,8 @@ class Catalogue(Protocol):
         """Give every UID of a generation that was ever archived, deleted ones too, in order, and where it lies."""
         ...
 
-    def location(self, digest: Digest) -> Location | None:
-        """Find any one copy of these bytes, in whichever mailbox."""
+    def locations(self, digests: Sequence[Digest]) -> Mapping[Digest, Location]:
+        """Find any one copy of each of these octets that are archived, in whichever mailbox."""
         ...
 
     def located(self) -> Mapping[Location, tuple[Digest, int]]:
@@ -423,6 +431,16 @@ class Catalogue(Protocol):
     def finish(self, run: str, facts: Mapping[str, object]) -> None:
         """Commit how a run ended."""
         ...
+
+
+Later: TypeAlias = "Callable[[Callable[[], None]], Callable[[], None]]"
+"""Begins a task, maybe in another thread; gives what waits for its end and raises what it raised. One at a time."""
+
+
+def at_once(task: Callable[[], None]) -> Callable[[], None]:
+    """Do a task here and now; see `Later`."""
+    task()
+    return lambda: None
 
 
 Stop: TypeAlias = "Callable[[], ExitCode | None]"

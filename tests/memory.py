@@ -424,6 +424,7 @@ class MemoryArchive:
         self.doubts: list[str] = []
         self.durable: dict[Location, bytes] = {}
         self.pending: dict[Location, bytes] = {}
+        self.sealed: dict[Location, bytes] = {}
         self.manifests: dict[str, MemoryManifest] = {}
         self.fail_add: Exception | None = None
         self.fail_sync: Exception | None = None
@@ -446,7 +447,8 @@ class MemoryArchive:
         digest = Digest(f"sha256:{hashlib.sha256(octets).hexdigest()}")
         location = Location(f"{mailbox.name}/{digest}")
         damaged = self.durable.get(location, octets) != octets
-        already = location in self.pending or (location in self.durable and not damaged)
+        waiting = location in self.pending or location in self.sealed
+        already = waiting or (location in self.durable and not damaged)
         if not already:
             with self.steps.step("write"):
                 self.pending[location] = octets
@@ -467,12 +469,22 @@ class MemoryArchive:
 
     def sync(self) -> None:
         """Make the batch durable."""
-        if self.fail_sync is not None:
-            raise self.fail_sync
-        for location, octets in list(self.pending.items()):
-            with self.steps.step("link"):
-                self.durable[location] = octets
-        self.pending.clear()
+        self.seal()()
+
+    def seal(self) -> Callable[[], None]:
+        """Close the batch."""
+        sealed, self.pending = self.pending, {}
+
+        def commit() -> None:
+            if self.fail_sync is not None:
+                raise self.fail_sync
+            for location, octets in sealed.items():
+                with self.steps.step("link"):
+                    self.durable[location] = octets
+            self.sealed.clear()
+
+        self.sealed = sealed.copy()
+        return commit
 
     def discard(self) -> None:
         """Drop the batch."""
@@ -600,9 +612,9 @@ class MemoryCatalogue:
             if (name, generation) == (mailbox, uidvalidity or 0) and row.origin in ("fetched", "manifest"):
                 yield uid, row.location
 
-    def location(self, digest: Digest) -> Location | None:
-        """Find a copy."""
-        return next((row.location for row in self.table.values() if row.digest == digest), None)
+    def locations(self, digests: Sequence[Digest]) -> dict[Digest, Location]:
+        """Find copies."""
+        return {row.digest: row.location for row in self.table.values() if row.digest in set(digests)}
 
     def located(self) -> dict[Location, tuple[Digest, int]]:
         """Say what should be where."""

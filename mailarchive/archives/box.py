@@ -16,9 +16,10 @@ from mailarchive.errors import ArchiveError, MissingError
 from mailarchive.model import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
-    from mailarchive.archives.durable import Batch, Directory
+    from mailarchive.archives.batches import Batch
+    from mailarchive.archives.durable import Directory
 
 NAME: Final = re.compile(r"(\d{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=\d{1,12})(?:[:;!]2,[^/]*)?")
 """The first part of a name, its digits of the digest, and what mail programs may change."""
@@ -28,7 +29,13 @@ FOLDER: Final = "maildirfolder"
 
 
 class Box:
-    """The folder of one mailbox, open: what it holds by digest, and the batch that is being written."""
+    """The folder of one mailbox, open: what it holds by digest, and the batch that is being written.
+
+    Attributes:
+        batch: The one that is being written; None where nothing is. `pending`: its messages, by digest.
+        sealed: Those of the batch before, while it is made durable.
+        files: What is there, by digest; `others`: equal ones under another date, by the first part of their names.
+    """
 
     def __init__(self, folder: str, leaf: Directory) -> None:
         self.folder = folder
@@ -36,6 +43,7 @@ class Box:
         self._open: dict[str, Directory] = {}
         self.batch: Batch | None = None
         self.pending: dict[str, tuple[Digest, str]] = {}
+        self.sealed: dict[str, tuple[Digest, str]] = {}
         self.files: dict[str, tuple[str, str]] = {}
         self.others: dict[str, tuple[str, str]] = {}
         self._keywords: Keywords | None = None
@@ -122,33 +130,43 @@ class Box:
             return ""
         return b"".join(self._leaf.read(name)).decode("utf-8", "surrogateescape")
 
-    def commit(self) -> None:
-        """Give the batch its names; a letter is durable before a name has it, or it would mean nothing for ever.
+    def seal(self) -> Callable[[], bool]:
+        """Close the batch and begin the next; gives what makes the closed one durable, in whichever thread.
 
-        Raises:
-            ArchiveError: The batch is void.
+        That gives its names, and tells whether they are durable too; a letter of a keyword is durable before a name has
+        it, or it would mean nothing for ever. It raises ArchiveError, and the batch is void.
         """
         assert self.batch is not None
+        batch, self.batch = self.batch, self.batch.next()
+        names, self.sealed, self.pending = self.pending, self.pending, {}
         table = self._keywords
-        try:
-            if table is not None and table.grown:
-                if self.text(KEYWORDS) != self._letters_on_disk:
-                    raise ArchiveError(f"another program has just changed {self.folder}/{KEYWORDS}", hint="run again")
-                durable.replace(self._leaf, KEYWORDS, table.text.encode("utf-8", "surrogateescape"))
-                table.grown, self._letters_on_disk = False, table.text
-            self.batch.commit()
-        except ArchiveError:
-            self.batch.abandon()
-            self.pending.clear()
-            self._keywords = None
-            raise
-        self._committed()
+        letters = table.text if table is not None and table.grown else None
+        if table is not None:
+            table.grown = False
 
-    def _committed(self) -> None:
-        """Take note that the batch has its names now."""
-        for hexes, (_, name) in self.pending.items():
-            self.files[hexes] = ("cur", name)
-        self.pending.clear()
+        def commit() -> bool:
+            try:
+                if letters is not None:
+                    self._write_letters(letters)
+                batch.commit()
+            except ArchiveError:
+                batch.abandon()
+                self.sealed = {}
+                self._keywords = None
+                raise
+            # In this order, so that each is always found in one of the two.
+            for hexes, (_, name) in names.items():
+                self.files[hexes] = ("cur", name)
+            self.sealed = {}
+            return batch.names_durable
+
+        return commit
+
+    def _write_letters(self, text: str) -> None:
+        if self.text(KEYWORDS) != self._letters_on_disk:
+            raise ArchiveError(f"another program has just changed {self.folder}/{KEYWORDS}", hint="run again")
+        durable.replace(self._leaf, KEYWORDS, text.encode("utf-8", "surrogateescape"))
+        self._letters_on_disk = text
 
     def close(self) -> None:
         """Drop what was not committed and let everything go."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from mailarchive.archives import durable
+from mailarchive.archives.batches import Batch
 from mailarchive.archives.box import Box
 from mailarchive.archives.marker import META
 from mailarchive.errors import MissingError
@@ -33,14 +33,18 @@ class Boxes:
         root: The folder of the archive; this object closes it.
         doubt: Hears of each sync of a folder whether the names in it are durable.
         flat: Whether the mailboxes lie in the folder of INBOX (Maildir++).
+        together: See `batches.Batch`.
 
     Attributes:
         writing: The one that is being written; its batch is there.
     """
 
-    def __init__(self, root: Directory, doubt: Callable[[bool], None], *, flat: bool = False) -> None:
+    def __init__(
+        self, root: Directory, doubt: Callable[[bool], None], *, flat: bool = False, together: bool = False
+    ) -> None:
         self.root = root
         self._flat = flat
+        self._together = together
         self.writing: Box | None = None
         self._doubt = doubt
         self._open: OrderedDict[str, Box] = OrderedDict()
@@ -68,7 +72,7 @@ class Boxes:
         """
         if self.writing is not None and self.writing.folder == folder:
             return self.writing
-        if self.writing is not None and self.writing.pending:
+        if self.writing is not None and (self.writing.pending or self.writing.sealed):
             raise AssertionError("a batch goes to one mailbox; sync before the next")
         stale = self._open.pop(folder, None)
         if stale is not None:
@@ -81,7 +85,7 @@ class Boxes:
             self._make_inbox(parts[:1])
             box.mark()
         self._doubt(box.sync())
-        box.batch = durable.Batch(tmp, cur)
+        box.batch = Batch(tmp, cur, together=self._together)
         self._remember(folder, box)
         self.writing = box
         return box

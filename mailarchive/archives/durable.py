@@ -12,11 +12,13 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 import stat
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
-from mailarchive.errors import ArchiveError, MissingError, TakenError, os_error
+from mailarchive.errors import ArchiveError, TakenError, os_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +33,7 @@ STALE_LOCK: Final = 120
 """Seconds after which a lock beside a file of Dovecot's means nothing; Dovecot's own figure."""
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+_NO_SUCH_RENAME = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
 _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP}
 _RENAME_NOREPLACE: Final = 1
 
@@ -161,12 +164,11 @@ class Directory:
         """Give a file its final name, which must be free, and take the old one away."""
         try:
             try:
-                os.link(name, new_name, src_dir_fd=self.fd, dst_dir_fd=target.fd, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
                 _rename_without_replacing(self.fd, name, target.fd, new_name)
-            else:
+            except OSError as error:
+                if error.errno not in _NO_SUCH_RENAME:
+                    raise
+                os.link(name, new_name, src_dir_fd=self.fd, dst_dir_fd=target.fd, follow_symlinks=False)
                 os.unlink(name, dir_fd=self.fd)
         except OSError as error:
             raise os_error(error, f"{target.path}/{new_name}") from None
@@ -215,7 +217,7 @@ class Directory:
     def sync_all(self) -> None:
         """Make everything durable that is on the filesystem of this folder, whoever wrote it."""
         try:
-            function = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+            function = getattr(_libc(), "syncfs", None)
             if function is None:
                 # A system without it syncs all it has.
                 os.sync()
@@ -280,20 +282,34 @@ class Draft:
         except OSError as error:
             raise os_error(error, self.path) from None
 
-    def finish(self, mtime: datetime | None = None) -> None:
-        """Set the modification time, sync and close; after an error the file is lost."""
+    def date(self, mtime: datetime | None = None) -> None:
+        """Set mode and modification time, whole seconds of it."""
+        try:
+            os.fchmod(self._fd, 0o600)
+            if mtime is not None:
+                seconds = int(mtime.timestamp())
+                os.utime(self._fd, (seconds, seconds))
+        except OSError as error:
+            raise os_error(error, self.path) from None
+
+    def close(self, *, sync: bool) -> None:
+        """Let the file go, its octets synced or not; after an error it is lost."""
         fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
         try:
             try:
-                os.fchmod(fd, 0o600)
-                if mtime is not None:
-                    seconds = int(mtime.timestamp())
-                    os.utime(fd, (seconds, seconds))
-                os.fsync(fd)
+                if sync:
+                    os.fsync(fd)
             finally:
                 os.close(fd)
         except OSError as error:
             raise os_error(error, self.path) from None
+
+    def finish(self, mtime: datetime | None = None) -> None:
+        """Set the modification time, sync and close; after an error the file is lost."""
+        self.date(mtime)
+        self.close(sync=True)
 
     def drop(self) -> None:
         """Close and remove the file; never fails, what cannot be removed is swept away by the next run."""
@@ -462,97 +478,26 @@ def set_aside(directory: Directory, name: str, target: Directory) -> str:
     return new_name
 
 
-class Twin(NamedTuple):
-    """An equal, durable file in another folder; whoever takes it closes the folder."""
-
-    directory: Directory
-    name: str
-
-    def link(self, target: Directory, new_name: str) -> bool:
-        """Give the file a second name; False where there are no links, or a mail program has just renamed it."""
-        try:
-            return self.directory.link(self.name, target, new_name)
-        except MissingError:
-            return False
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
-class Batch:
-    """Files of one Maildir that become durable and visible together (`safety.md` section 3, W1 to W4)."""
+def can_sync_together() -> bool:
+    """Tell whether one call makes all files of a filesystem durable and says if one of them could not be (syncfs).
 
-    def __init__(self, tmp: Directory, cur: Directory) -> None:
-        self._tmp = tmp
-        self._cur = cur
-        self._adopted = False
-        self._drafts: list[tuple[Draft, str, Twin | None]] = []
-        self.names_durable = True
-
-    def draft(self, name: str) -> Draft:
-        """Begin a file; it must be given to `keep` or dropped."""
-        return self._tmp.draft(name)
-
-    def keep(self, draft: Draft, name: str, mtime: datetime | None, twin: Twin | None = None) -> None:
-        """Take a written file into the batch, to get its final name at the commit.
-
-        With a twin, an equal file that is durable already, the commit links that one and drops the draft.
-        """
-        try:
-            if not draft.linked:
-                draft.finish(mtime)
-        except ArchiveError:
-            draft.drop()
-            raise
-        self._drafts.append((draft, name, twin))
-
-    def link(self, directory: Directory, old: str, name: str) -> Draft | None:
-        """Begin a file as a second name of a durable one; None where the system has no links for it.
-
-        Octets and date are those of the first name. Raises MissingError if that is not there.
-        """
-        return Draft(self._tmp, name, None) if directory.link(old, self._tmp, name) else None
-
-    def adopt(self, directory: Directory, name: str) -> None:
-        """Take a file that an interrupted run, or anybody, has left: it and its name are synced like ours."""
-        directory.sync_file(name)
-        if directory.fd != self._cur.fd:
-            directory.sync()
-        self._adopted = True
-
-    def commit(self) -> None:
-        """Give every file its name and make the names durable."""
-        if not self._drafts and not self._adopted:
-            return
-        try:
-            for draft, name, twin in self._drafts:
-                if twin is not None and twin.link(self._cur, name):
-                    draft.drop()
-                else:
-                    self._tmp.link_or_move(draft.name, self._cur, name)
-            self.names_durable = self._cur.sync()
-        except ArchiveError:
-            self.abandon()
-            raise
-        self._forget()
-
-    def abandon(self) -> None:
-        """Drop what has no final name; what has one is whole, and the next run adopts it."""
-        for draft, _, _ in self._drafts:
-            draft.drop()
-        self._forget()
-
-    def _forget(self) -> None:
-        for _, _, twin in self._drafts:
-            if twin is not None:
-                twin.directory.close()
-        self._drafts.clear()
-        self._adopted = False
+    Linux tells such errors from version 5.8 on.
+    """
+    version = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    recent = version is not None and (int(version[1]), int(version[2])) >= (5, 8)
+    return os.uname().sysname == "Linux" and recent and hasattr(_libc(), "syncfs")
 
 
 def _rename_without_replacing(source_fd: int, name: str, target_fd: int, new_name: str) -> None:
-    """Rename by renameat2(RENAME_NOREPLACE), for filesystems without hard links."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    renameat2 = getattr(libc, "renameat2", None)
+    """Rename by renameat2(RENAME_NOREPLACE): one step where a link and a removal are two."""
+    renameat2 = getattr(_libc(), "renameat2", None)
     if renameat2 is None:
-        raise OSError(errno.EOPNOTSUPP, "neither links nor a rename that replaces nothing")
+        raise OSError(errno.ENOSYS, "no rename that replaces nothing")
     if renameat2(source_fd, os.fsencode(name), target_fd, os.fsencode(new_name), _RENAME_NOREPLACE):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.archives import durable, numbering
+from mailarchive.archives.batches import Twin
 from mailarchive.archives.box import NAME
 from mailarchive.archives.boxes import SUFFIX, Boxes
 from mailarchive.archives.marker import META
@@ -21,8 +22,9 @@ from mailarchive.errors import ArchiveError, MissingError
 from mailarchive.model import ANSWERED, DRAFT, FLAGGED, FORWARDED, SEEN, Digest, Location, StoredMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from mailarchive.archives.batches import Batch
     from mailarchive.archives.box import Box
     from mailarchive.archives.durable import Directory, Draft
     from mailarchive.archives.flat import FlatNames
@@ -56,7 +58,8 @@ class MaildirArchive(Records):
         names: Turns mailbox names into folders, and back.
         flat: Whether the layout is that of Maildir++.
         run: Id of the run that writes. `created`: when the archive was made, in seconds since 1970.
-        elsewhere: Says where another copy of some octets is, in whichever mailbox, for linking; None for nowhere.
+        elsewhere: Says of octets where another copy is, in whichever mailbox, for linking.
+        together: See `batches.Batch`.
     """
 
     def __init__(
@@ -69,13 +72,14 @@ class MaildirArchive(Records):
         separator: str = ":",
         flat: bool = False,
         created: int = 1,
-        elsewhere: Callable[[Digest], Location | None] = lambda _: None,
+        elsewhere: Callable[[Sequence[Digest]], Mapping[Digest, Location]] = lambda _: {},
+        together: bool = False,
     ) -> None:
         super().__init__(root, archive_id, names, run=run, elsewhere=elsewhere)
         self._separator = separator
         self._created = created
         self._count = 0
-        self._boxes = Boxes(root, self._doubt, flat=flat)
+        self._boxes = Boxes(root, self._doubt, flat=flat, together=together)
 
     def add(self, mailbox: Mailbox, incoming: Incoming, uidvalidity: int | None = None) -> StoredMessage:  # noqa: ARG002 - the list of UIDs is written at the end
         """Take the octets of one message into the current batch; all of a batch go to one mailbox."""
@@ -112,11 +116,16 @@ class MaildirArchive(Records):
 
     def sync(self) -> None:
         """Make the batch durable and visible."""
+        self.seal()()
+
+    def seal(self) -> Callable[[], None]:
+        """Close the batch; gives what makes it durable and visible, in whichever thread."""
         box = self._boxes.writing
         if box is None or box.batch is None:
-            return
-        box.commit()
-        self._doubt(box.batch.names_durable)
+            return lambda: None
+        self._link_twins(box, box.batch)
+        commit = box.seal()
+        return lambda: self._doubt(commit())
 
     def number(
         self,
@@ -205,7 +214,7 @@ class MaildirArchive(Records):
         if choice.already:
             draft.drop()
         else:
-            self._keep(box, draft, choice, message, stored, may_link=True)
+            self._keep(box, draft, choice, message, stored)
         return self._stored(box, stored, choice)
 
     def _choose(self, box: Box, message: RemoteMessage, stored: StoredMessage) -> _Choice:
@@ -213,8 +222,9 @@ class MaildirArchive(Records):
         assert box.batch is not None
         digits = stored.digest.removeprefix("sha256:")
         for hexes in (digits[:32], digits):
-            if hexes in box.pending:
-                digest, name = box.pending[hexes]
+            waiting = box.pending.get(hexes) or box.sealed.get(hexes)
+            if waiting is not None:
+                digest, name = waiting
                 if digest == stored.digest:
                     return _Choice(name, already=True)
                 continue
@@ -228,23 +238,14 @@ class MaildirArchive(Records):
             return _Choice(self._name(box, hexes, message, stored.size), damaged=hexes if found is not None else "")
         raise ArchiveError(f"{box.folder}: two messages have the same digest and differ")
 
-    def _keep(
-        self,
-        box: Box,
-        draft: Draft,
-        choice: _Choice,
-        message: RemoteMessage,
-        stored: StoredMessage,
-        *,
-        may_link: bool = False,
-    ) -> None:
-        """Take a draft into the batch; with `may_link`, an equal file elsewhere is linked in its place."""
+    def _keep(self, box: Box, draft: Draft, choice: _Choice, message: RemoteMessage, stored: StoredMessage) -> None:
+        """Take a draft into the batch."""
         assert box.batch is not None
         if choice.damaged:
             self._set_aside(box, choice.damaged)
         name, when = choice.name, message.internal_date
         mtime = when if when is not None and when.timestamp() >= 0 else None
-        box.batch.keep(draft, name, mtime, self._twin(box, name, stored) if may_link else None)
+        box.batch.keep(draft, name, mtime)
         found = NAME.fullmatch(name)
         assert found is not None
         box.pending[found.group(2)] = (stored.digest, name)
@@ -297,21 +298,26 @@ class MaildirArchive(Records):
             raise
         return draft
 
-    def _twin(self, box: Box, name: str, stored: StoredMessage) -> durable.Twin | None:
-        """Find an equal file with the same date in another mailbox, and read it back before it is relied on."""
-        location = self.elsewhere(stored.digest)
-        if location is None:
-            return None
+    def _link_twins(self, box: Box, batch: Batch) -> None:
+        """Have an equal file with the same date in another mailbox linked in the place of what came."""
+        names = dict(box.pending.values())
+        for digest, location in self.elsewhere(list(names)).items():
+            twin = self._twin(box, names[digest], digest, location)
+            if twin is not None:
+                batch.twin(names[digest], twin)
+
+    def _twin(self, box: Box, name: str, digest: Digest, location: Location) -> Twin | None:
+        """Open an equal file, and read it back before it is relied on."""
         folder, _, unique = location.rpartition("/")
         if folder == box.folder or not name.startswith(unique):
             return None
         other = self._boxes.get(folder)
-        hexes = stored.digest.removeprefix("sha256:")[:32]
-        if other is None or other.find(unique) is None or other.digest_of(hexes) != stored.digest:
+        hexes = digest.removeprefix("sha256:")[:32]
+        if other is None or other.find(unique) is None or other.digest_of(hexes) != digest:
             return None
         sub, current = other.files[hexes]
         # The box may be closed before the commit, so the twin has a descriptor of its own.
-        return durable.Twin(other.sub(sub).again(), current)
+        return Twin(other.sub(sub).again(), current)
 
     def _set_aside(self, box: Box, hexes: str) -> None:
         sub, name = box.files.pop(hexes)

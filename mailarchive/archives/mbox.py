@@ -25,7 +25,7 @@ from mailarchive.headers import HEAD
 from mailarchive.model import Digest, Location, StoredMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mailarchive.archives.durable import Directory
     from mailarchive.archives.mbox_block import Base
@@ -111,7 +111,7 @@ class MboxArchive(Records):
         names: Names,
         *,
         run: str,
-        elsewhere: Callable[[Digest], Location | None] = lambda _: None,
+        elsewhere: Callable[[Sequence[Digest]], Mapping[Digest, Location]] = lambda _: {},
         largest: int = LARGEST,
     ) -> None:
         super().__init__(root, archive_id, names, run=run, elsewhere=elsewhere)
@@ -145,6 +145,11 @@ class MboxArchive(Records):
                 f"{self._root.path}/{stored.location} does not match", hint="mailarchive verify tells more"
             )
         return replace(self._settle(folder, message, poured, None), head=stored.head)
+
+    def seal(self) -> Callable[[], None]:
+        """Append the batch and make it durable, at once: mail programs are kept out for as short a time as can be."""
+        self.sync()
+        return lambda: None
 
     def sync(self) -> None:
         """Append the batch to its files and make them durable; then it is visible."""

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import filelock
 
 from mailarchive.address import parse_url
+from mailarchive.archives import durable, place
 from mailarchive.archives import marker as markers
-from mailarchive.archives import place
 from mailarchive.archives.durable import Directory, replace
 from mailarchive.archives.flat import FlatNames
 from mailarchive.archives.maildir import MaildirArchive
@@ -190,6 +190,7 @@ def _opened(path: Path, root: Directory, marker: Marker, run: str, doubts: list[
             separator=marker.separator,
             flat=flat,
             created=marker.created_second,
+            together=durable.can_sync_together() and place.filesystem(path) in place.SYNCED_TOGETHER,
         )
     mail.doubts.extend(doubts)
     return OpenArchive(path, marker, mail, path / META / "catalogue.sqlite", place.is_network(path))

@@ -13,6 +13,9 @@ from pathlib import Path
 from mailarchive.errors import ArchiveError
 
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph"})
+SYNCED_TOGETHER = frozenset({"ext3", "ext4", "xfs", "btrfs", "f2fs"})
+"""Filesystems on this machine of which one call tells whether all files are durable."""
+
 VOLATILE = frozenset({"tmpfs", "ramfs"})
 
 

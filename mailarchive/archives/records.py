@@ -12,7 +12,7 @@ from mailarchive.archives.manifest import RunManifest
 from mailarchive.archives.marker import META
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mailarchive.archives.durable import Directory
     from mailarchive.archives.flat import FlatNames
@@ -28,7 +28,7 @@ class Records:
         archive_id: From the marker.
         names: Turns mailbox names into folders, and back.
         run: Id of the run that writes.
-        elsewhere: Says where another copy of some octets is, in whichever mailbox, for linking.
+        elsewhere: Says of octets where another copy is, in whichever mailbox, for linking.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Records:
         names: Names | FlatNames,
         *,
         run: str,
-        elsewhere: Callable[[Digest], Location | None],
+        elsewhere: Callable[[Sequence[Digest]], Mapping[Digest, Location]],
     ) -> None:
         self.id = archive_id
         self.doubts: list[str] = []

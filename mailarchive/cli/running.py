@@ -17,6 +17,7 @@ from mailarchive import __version__
 from mailarchive.archives.opening import open_for_reading, open_for_writing
 from mailarchive.backup import backup
 from mailarchive.catalogue import SqliteCatalogue
+from mailarchive.cli.background import Background
 from mailarchive.cli.consent import Consent
 from mailarchive.cli.options import open_screen, show_traceback
 from mailarchive.cli.zone import now
@@ -160,18 +161,20 @@ def run_backup(
     task = _task("backup", target, selection, removal, screen=screen, interrupt=interrupt)
 
     def job(source: Source, archive: Archive, catalogue: Catalogue) -> Finished:
-        return backup(
-            source,
-            archive,
-            catalogue,
-            policy=task.policy,
-            run=task.run,
-            report=screen,
-            stop=interrupt,
-            clock=time.monotonic,
-            dry_run=dry_run,
-            deletion=task.deletion,
-        )
+        with Background() as background:
+            return backup(
+                source,
+                archive,
+                catalogue,
+                policy=task.policy,
+                run=task.run,
+                report=screen,
+                stop=interrupt,
+                clock=time.monotonic,
+                dry_run=dry_run,
+                deletion=task.deletion,
+                later=background,
+            )
 
     purpose = Purpose.READ if dry_run or task.deletion is None else Purpose.DELETE
     return _carry_out(job, target, task.run, screen, interrupt, purpose=purpose, dry_run=dry_run)
@@ -366,5 +369,5 @@ def _catalogue(stack: ExitStack, opened: OpenArchive, screen: Screen) -> SqliteC
                 " and everything is compared with the server again"
             )
         )
-    opened.mail.elsewhere = catalogue.location
+    opened.mail.elsewhere = catalogue.locations
     return catalogue

@@ -63,8 +63,8 @@ def test_what_was_recorded_is_known(catalogue: Catalogue) -> None:
     assert known._replace(archived_at=None) == Known(
         ROW.location, 1200, ROW.internal_date, unsure=True, hold="placeholder", octets=1234
     )
-    assert catalogue.location(DIGEST) in {"Été/1.abc", "Été/2"}
-    assert catalogue.location(Digest("sha256:" + "00" * 32)) is None
+    assert catalogue.locations([DIGEST])[DIGEST] in {"Été/1.abc", "Été/2"}
+    assert catalogue.locations([Digest("sha256:" + "00" * 32)]) == {} == catalogue.locations([])
 
 
 def test_generations_and_mailboxes_are_apart(catalogue: Catalogue) -> None:
@@ -178,7 +178,7 @@ def test_a_copy_behind_a_label_has_a_location_and_is_no_evidence(catalogue: Cata
     assert dict(catalogue.placements("Été", 0)) == {}
     assert dict(catalogue.rows("Été", 0, [label])) == {}
     assert catalogue.located() == {Location("Label/1"): (DIGEST, 1234)}
-    assert catalogue.location(DIGEST) == "Label/1"
+    assert catalogue.locations([DIGEST]) == {DIGEST: "Label/1"}
 
 
 @pytest.mark.parametrize(

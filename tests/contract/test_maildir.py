@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mailarchive.archives import durable
 from mailarchive.archives.opening import open_for_reading, open_for_writing
 from mailarchive.errors import ArchiveError, BusyError, DiskError
 from mailarchive.model import Location, Mailbox
@@ -161,7 +162,7 @@ def test_equal_bytes_with_the_same_date_are_a_hard_link(shelf: MaildirShelf) -> 
     archive.sync()
     archive = shelf.open()
     assert shelf.opened is not None
-    shelf.opened.mail.elsewhere = lambda digest: first.location if digest == first.digest else None
+    shelf.opened.mail.elsewhere = lambda digests: dict.fromkeys({first.digest} & set(digests), first.location)
     add(archive, MESSAGE, Mailbox("Linked", b"", "/"), internal_date=WHEN, flags=frozenset({"\\Seen"}))
     archive.sync()
     add(archive, MESSAGE, Mailbox("Other", b"", "/"), internal_date=WHEN + timedelta(days=1))
@@ -178,7 +179,7 @@ def test_a_damaged_twin_is_not_linked(shelf: MaildirShelf) -> None:
     archive.sync()
     files(shelf.path)[0].write_bytes(b"damaged")
     assert shelf.opened is not None
-    shelf.opened.mail.elsewhere = lambda _: first.location
+    shelf.opened.mail.elsewhere = lambda digests: dict.fromkeys(digests, first.location)
     second = add(archive, MESSAGE, Mailbox("Other", b"", "/"), internal_date=WHEN)
     archive.sync()
     assert octets(archive, second.location) == MESSAGE
@@ -357,7 +358,7 @@ def test_a_mail_program_that_renames_a_twin_costs_nothing(shelf: MaildirShelf, m
     archive = shelf.open()
     assert archive.holds(first.location)
     assert shelf.opened is not None
-    shelf.opened.mail.elsewhere = lambda _: first.location
+    shelf.opened.mail.elsewhere = lambda digests: dict.fromkeys(digests, first.location)
     (file,) = files(shelf.path)
     renamed = file.with_name(file.name + "S")
     if moment == "before add":
@@ -410,7 +411,7 @@ def test_a_manifest_whose_sync_failed_is_lost_and_never_synced_again(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS])
-@pytest.mark.parametrize("call", ["write", "fsync", "link", "mkdir", "open"])
+@pytest.mark.parametrize("call", ["write", "fsync", "rename", "mkdir", "open"])
 def test_a_disk_that_fails_anywhere_is_a_disk_error_and_the_next_run_is_whole(
     shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
@@ -428,6 +429,8 @@ def test_a_disk_that_fails_anywhere_is_a_disk_error_and_the_next_run_is_whole(
         archive.sync()
 
     with monkeypatch.context() as patch:
+        if call == "rename":
+            patch.setattr(durable, "_rename_without_replacing", fail)
         patch.setattr(os, call, fail)
         with pytest.raises(DiskError):
             attempt()
@@ -500,26 +503,26 @@ def test_few_descriptors_are_enough_for_deep_and_for_many_mailboxes(shelf: Maild
 def test_octets_are_durable_before_names_and_names_before_the_end_of_sync(
     shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """W1 to W4: each file is synced before it is linked, then `cur` is synced; every folder on the way was before."""
+    """W1 to W4: each file is synced before it has its name, then `cur`; every folder on the way was before."""
     archive = shelf.open()
     log: list[tuple[str, str]] = []
-    sync, link = os.fsync, os.link
+    sync, rename = os.fsync, durable._rename_without_replacing
 
     def watched_sync(descriptor: int) -> None:
         log.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(shelf.path).as_posix()))
         sync(descriptor)
 
-    def watched_link(source: str, target: str, **options: Any) -> None:
-        log.append(("link", source))
-        link(source, target, **options)
+    def watched_rename(folder: int, source: str, *target: Any) -> None:
+        log.append(("rename", source))
+        rename(folder, source, *target)
 
     monkeypatch.setattr("os.fsync", watched_sync)
-    monkeypatch.setattr("os.link", watched_link)
+    monkeypatch.setattr(durable, "_rename_without_replacing", watched_rename)
     box = Mailbox("Work/2014", b"", "/")
     for number in range(3):
         add(archive, MESSAGE + b"%d" % number, box)
     archive.sync()
-    first = log.index(("link", "run1.1.mailarchive"))
+    first = log.index(("rename", "run1.1.mailarchive"))
     assert {path for what, path in log[:first] if what == "sync"} >= {
         ".",
         "Work",
@@ -527,7 +530,7 @@ def test_octets_are_durable_before_names_and_names_before_the_end_of_sync(
         *(f"Work/2014/tmp/run1.{number}.mailarchive" for number in (1, 2, 3)),
     }
     assert log[first:] == [
-        *(("link", f"run1.{number}.mailarchive") for number in (1, 2, 3)),
+        *(("rename", f"run1.{number}.mailarchive") for number in (1, 2, 3)),
         ("sync", "Work/2014/cur"),
     ]
     log.clear()

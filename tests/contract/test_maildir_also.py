@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mailarchive.archives import durable
 from mailarchive.errors import ArchiveError, DiskError, MissingError
 from mailarchive.model import UID, Mailbox, RemoteMessage
 from tests.contract.archives import MaildirShelf, add, octets
@@ -216,7 +217,7 @@ def test_the_name_is_durable_at_the_end_of_sync(
 ) -> None:
     """A link is made of a file that is durable, so only its name is synced; a copy is synced before it has one."""
     log: list[tuple[str, str]] = []
-    sync, link = os.fsync, os.link
+    sync, link, rename = os.fsync, os.link, durable._rename_without_replacing
 
     def watched_sync(descriptor: int) -> None:
         log.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(shelf.path).as_posix()))
@@ -226,15 +227,20 @@ def test_the_name_is_durable_at_the_end_of_sync(
         log.append(("link", target))
         link(source, target, **options)
 
+    def watched_rename(folder: int, source: str, there: int, target: str) -> None:
+        log.append(("rename", target))
+        rename(folder, source, there, target)
+
     archive.also(LABEL, first, message)
     archive.discard()
+    monkeypatch.setattr(durable, "_rename_without_replacing", watched_rename)
     monkeypatch.setattr("os.fsync", watched_sync)
     monkeypatch.setattr("os.link", watched_link)
     archive.also(LABEL, first, message)
     archive.sync()
     temporary = "run1.3.mailarchive"
     begun = ("link", temporary) if message is SEEN else ("sync", f"Label/One/tmp/{temporary}")
-    assert log == [begun, ("link", file(shelf, "Label/One").name), ("sync", "Label/One/cur")]
+    assert log == [begun, ("rename", file(shelf, "Label/One").name), ("sync", "Label/One/cur")]
 
 
 def test_a_link_that_an_interrupted_run_left_is_swept(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(300)
 
 USER, PASSWORD = "kim", "secret"
-CALLS = ("sendto", "fsync", "fdatasync", "pwrite64", "linkat")
+CALLS = ("sendto", "fsync", "fdatasync", "pwrite64", "renameat2")
 SPLIT = replace(DIALECT, capabilities=(*DIALECT.capabilities, "MESSAGELIMIT=4"))
 STRANGER = 12
 YOUNG, FLAGGED = (3, 8, STRANGER, 17), (6, 15)
@@ -208,7 +208,7 @@ def marked(there: dict[int, Whole]) -> int:
 
 @pytest.mark.parametrize(
     ("call", "early", "late"),
-    [("sendto", 2, 30), ("fsync", 2, 4), ("fdatasync", 2, 6), ("pwrite64", 3, 9), ("linkat", 2, 0)],
+    [("sendto", 2, 30), ("fsync", 2, 4), ("fdatasync", 2, 6), ("pwrite64", 3, 9), ("renameat2", 2, 0)],
 )
 @pytest.mark.usefixtures("traced")
 def test_a_deletion_that_is_killed_converges(place: Place, tmp_path: Path, call: str, early: int, late: int) -> None:

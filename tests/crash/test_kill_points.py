@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 USER = "kim"
 PASSWORD = "secret"
-CALLS = ("fsync", "fdatasync", "linkat", "unlinkat", "write", "pwrite64", "mkdirat")
+CALLS = ("fsync", "syncfs", "fdatasync", "renameat2", "unlinkat", "write", "pwrite64", "mkdirat")
 
 
 @pytest.fixture(scope="module")

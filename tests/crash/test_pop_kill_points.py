@@ -39,7 +39,7 @@ USER, PASSWORD = "kim", "secret"
 OLD = [letter(number) for number in range(53)]
 """A chunk and three more."""
 YOUNG = [letter(number, days=9) for number in range(53, 56)]
-LATER = ("fsync", "fdatasync", "pwrite64", "linkat")
+LATER = ("fsync", "fdatasync", "pwrite64", "renameat2")
 """Calls that make something durable."""
 
 

@@ -487,8 +487,9 @@ class MemoryArchive:
         return commit
 
     def discard(self) -> None:
-        """Drop the batch."""
+        """Drop the batch, and what has become of the one before is known."""
         self.pending.clear()
+        self.sealed.clear()
 
     def holds(self, location: Location) -> bool:
         """Tell whether it is there."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import binascii
 import codecs
-import itertools
 import re
 from functools import lru_cache
 from hashlib import sha256
@@ -86,10 +85,22 @@ def arrival(head: bytes) -> datetime | None:
 
     For servers that do not say it (POP3). The fields below the topmost were written by others.
     """
-    found = _values(head, (b"received", b"date"))
-    stamps = (_stamp(value) for value in found[b"received"])
-    sent = (parse_header_date(_text(value)) for value in found[b"date"][:1])
-    return next((date for date in itertools.chain(stamps, sent) if date is not None), None)
+    return received(head) or sent(head)
+
+
+def received(head: bytes) -> datetime | None:
+    """Give the date of the topmost valid Received field; None if there is none."""
+    return next(filter(None, map(_stamp, _values(head, (b"received",))[b"received"])), None)
+
+
+def sent(head: bytes) -> datetime | None:
+    """Give the date of the topmost Date field; None if that is none."""
+    return next((parse_header_date(_text(value)) for value in _values(head, (b"date",))[b"date"]), None)
+
+
+def decoded(value: bytes) -> str:
+    """Decode the raw value of a field (RFC 2047), leniently; it is foreign text still."""
+    return _text(value)
 
 
 def _stamp(received: bytes) -> datetime | None:

@@ -21,7 +21,7 @@ from mailarchive.errors import (
     UsageError,
     worst,
 )
-from mailarchive.events import Finished, RestoreFinished, Started
+from mailarchive.events import Finished, ImportFinished, RestoreFinished, Started
 from mailarchive.extras import CanAbandon, HasAdvice, HasAlerts, HasQuota
 from mailarchive.job import Answer
 from mailarchive.model import Digest, Method
@@ -370,7 +370,7 @@ def begin(work: Work) -> Manifest:
     return manifest
 
 
-_Ended = TypeVar("_Ended", Finished, RestoreFinished)
+_Ended = TypeVar("_Ended", Finished, RestoreFinished, ImportFinished)
 
 
 def close(work: Work, manifest: Manifest, finished: _Ended, counts: Mapping[str, int], **more: object) -> _Ended:

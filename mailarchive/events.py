@@ -12,7 +12,7 @@ from datetime import datetime  # noqa: TC003 - the JSON output reads these types
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
-from mailarchive.tally import Return, Tally  # noqa: TC001 - the JSON output reads these types at run time
+from mailarchive.tally import Intake, Return, Tally  # noqa: TC001 - the JSON output reads these types at run time
 
 if TYPE_CHECKING:
     from mailarchive.errors import ExitCode
@@ -244,6 +244,65 @@ class RestoreFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class Importing:
+    """A source of an import is about to be read; it takes `size` octets in all."""
+
+    source: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """One message of a source is in the archive and durable, or in a dry run would be.
+
+    Attributes:
+        source: The file. `offset`: where the message begins in it, if it holds several.
+        extent: Octets that it takes there.
+        size: Octets of the message itself.
+        already: Whether the archive had it before.
+    """
+
+    mailbox: str
+    source: str
+    offset: int | None
+    digest: Digest
+    extent: int
+    size: int
+    already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotImported:
+    """One message of a source, or a file of it, could not be taken in."""
+
+    mailbox: str
+    source: str
+    offset: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFinished:
+    """A run that takes in mail of other programs is over.
+
+    Attributes:
+        mailboxes: One row for each mailbox, in the order in which they were met. `total`: their sum.
+        left_out: Why messages were left out on purpose, and how many; they are in no row.
+        error: One line if it was cut short, with `hint`.
+    """
+
+    run: str
+    archive: str
+    mailboxes: tuple[tuple[str, Intake], ...]
+    total: Intake
+    exit_code: ExitCode
+    left_out: tuple[tuple[str, int], ...] = ()
+    seconds: float = 0.0
+    error: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """Messages that were listed have been removed since, by another hand."""
 
@@ -375,6 +434,10 @@ Event: TypeAlias = (
     | PutBack
     | NotPutBack
     | RestoreFinished
+    | Importing
+    | Imported
+    | NotImported
+    | ImportFinished
     | Warned
     | MailboxFinished
     | Finished

@@ -81,3 +81,36 @@ class Return:
             self.size + other.size,
             self.left + other.left,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The numbers of one mailbox, or of a whole run, that takes in mail of other programs.
+
+    Attributes:
+        read: Messages that the source holds, but for what is left out on purpose.
+        new: Of these, taken into the archive by this run, `size` octets in all.
+        already: Of these, in the archive before.
+        failed: Of these, not taken in.
+    """
+
+    read: int = 0
+    new: int = 0
+    already: int = 0
+    failed: int = 0
+    size: int = 0
+
+    def __add__(self, other: Intake) -> Intake:
+        """Add two rows, column by column."""
+        return Intake(
+            self.read + other.read,
+            self.new + other.new,
+            self.already + other.already,
+            self.failed + other.failed,
+            self.size + other.size,
+        )
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the numbers fit each other, as `archive-format.md` section 10 promises."""
+        return self.read == self.new + self.already + self.failed

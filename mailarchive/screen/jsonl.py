@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from mailarchive import __version__
-from mailarchive.events import Finished, RestoreFinished, VerifyFinished
+from mailarchive.events import Finished, ImportFinished, RestoreFinished, VerifyFinished
 from mailarchive.model import Quota
 from mailarchive.screen.plain import Sink
 
@@ -69,7 +69,7 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
-        if isinstance(event, Finished | RestoreFinished | VerifyFinished) and event.error:
+        if isinstance(event, Finished | RestoreFinished | ImportFinished | VerifyFinished) and event.error:
             self._said = (event.error, event.hint)
         self._write({"event": event_name(event)} | plain_value(event))
 

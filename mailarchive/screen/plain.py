@@ -15,8 +15,10 @@ from mailarchive.events import (
     Finished,
     Gone,
     Held,
+    ImportFinished,
     Kept,
     MailboxFinished,
+    NotImported,
     NotPutBack,
     Planned,
     RestoreFinished,
@@ -28,6 +30,7 @@ from mailarchive.events import (
 )
 from mailarchive.screen.reports import (
     counts,
+    import_lines,
     plan_lines,
     restore_lines,
     result_lines,
@@ -127,6 +130,8 @@ class Plain:
             Settled: self._on_settled,
             NotPutBack: self._on_not_put_back,
             RestoreFinished: self._on_restore_finished,
+            NotImported: self._on_not_imported,
+            ImportFinished: self._on_import_finished,
             Warned: self._on_warned,
             MailboxFinished: self._on_mailbox_finished,
             Finished: self._on_finished,
@@ -242,6 +247,11 @@ class Plain:
         reason = safe(event.reason, limit=LONG)
         self._note(f"not put back: {safe(event.mailbox)} {what}: {reason}", "bad", urgent=True)
 
+    def _on_not_imported(self, event: NotImported) -> None:
+        where = safe(event.source, limit=LONG)
+        where += "" if event.offset is None else f" at octet {event.offset}"
+        self._note(f"not imported: {where}: {safe(event.reason, limit=LONG)}", "bad", urgent=True)
+
     def _on_warned(self, event: Warned) -> None:
         where = f"{safe(event.mailbox)}: " if event.mailbox else ""
         text = f"warning: {where}{safe(event.message, limit=LONG)}"
@@ -287,6 +297,18 @@ class Plain:
                     bar=self._draws_quota,
                 )
             )
+        if event.error:
+            self._complain(event.error, event.hint)
+
+    def _on_import_finished(self, event: ImportFinished) -> None:
+        self._end_waiting(event.exit_code)
+        total, home = event.total, os.environ.get("HOME", "")
+        if self._quiet:
+            done = f"{format_count(total.new)} new, {format_count(total.already)} already"
+            self._summarize(event.exit_code, f"{done}, {format_count(total.failed)} failed")
+        else:
+            width, encoding = self._width(), self._result.encoding
+            self._print(import_lines(self._started, event, width=width, encoding=encoding, home=home))
         if event.error:
             self._complain(event.error, event.hint)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mailarchive.expunge import Refusal
 from mailarchive.model import ItemState, Method
 from mailarchive.screen.safe import safe
-from mailarchive.screen.tables import frees, plan_table, restore_table, result_table
+from mailarchive.screen.tables import frees, import_table, plan_table, restore_table, result_table
 from mailarchive.screen.words import (
     INDENT,
     Line,
@@ -26,10 +26,10 @@ from mailarchive.screen.words import (
     quota_line,
     tilde,
 )
-from mailarchive.tally import Return, Tally
+from mailarchive.tally import Intake, Return, Tally
 
 if TYPE_CHECKING:
-    from mailarchive.events import Finished, Planned, RestoreFinished, Settled, Started, VerifyFinished
+    from mailarchive.events import Finished, ImportFinished, Planned, RestoreFinished, Settled, Started, VerifyFinished
     from mailarchive.model import Quota
     from mailarchive.screen.words import Role
 
@@ -144,6 +144,22 @@ def restore_lines(
     return [*lines, *_whereabouts(finished.archive, finished.run, [], width, home)]
 
 
+def import_lines(
+    started: Started | None, finished: ImportFinished, *, width: int, encoding: str, home: str = ""
+) -> list[Line]:
+    """Write the whole result of a run that takes in mail of other programs, or would."""
+    dry_run = started is not None and started.dry_run
+    lines = [title(started)] if started else []
+    if finished.mailboxes or finished.total != Intake():
+        lines += import_table(finished, width=width, encoding=encoding, dry_run=dry_run)
+    elif not finished.exit_code:
+        lines.append(Line("  nothing to import"))
+    lines += _reasons("left out", finished.left_out, width)
+    if dry_run:
+        return [*lines, Line("  nothing was changed")]
+    return [*lines, *_whereabouts(finished.archive, finished.run, [], width, home)]
+
+
 def verify_lines(finished: VerifyFinished, *, home: str) -> list[Line]:
     """Say what a verification found, in a few lines."""
     share = "" if finished.read == finished.held else f" of {format_count(finished.held)}"
@@ -188,16 +204,21 @@ def settled_text(event: Settled) -> str:
 
 
 def _kept_lines(kept: tuple[tuple[str, int], ...], width: int) -> list[Line]:
-    """Say why messages stay on the server: `kept: 18 flagged, 3 sent after the cut-off`.
+    """Say why messages stay on the server: `kept: 18 flagged, 3 sent after the cut-off`."""
+    return _reasons("kept", kept, width)
+
+
+def _reasons(what: str, counted: tuple[tuple[str, int], ...], width: int) -> list[Line]:
+    """Say for which reasons something happened to how many messages.
 
     A reason that has a comma or a colon of its own makes semicolons stand between them.
     """
-    reasons = [f"{format_count(count)} {safe(why)}" for why, count in kept]
+    reasons = [f"{format_count(count)} {safe(why)}" for why, count in counted]
     if not reasons:
         return []
     sign = ";" if any(mark in reason for reason in reasons for mark in ",:;") else ","
     parts = [f"{reason}{sign}" for reason in reasons[:-1]] + reasons[-1:]
-    return fold([f"kept: {parts[0]}", *parts[1:]], width)
+    return fold([f"{what}: {parts[0]}", *parts[1:]], width)
 
 
 def _quota_lines(quota: Quota | None, before: Quota | None, width: int, *, bar: bool) -> list[Line]:

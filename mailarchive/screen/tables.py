@@ -17,9 +17,9 @@ from mailarchive.screen.safe import safe
 from mailarchive.screen.words import INDENT, WIDE, Line, cell_width, cut, encodable, format_count, format_size, pad
 
 if TYPE_CHECKING:
-    from mailarchive.events import Finished, Planned, PlannedMailbox, RestoreFinished
+    from mailarchive.events import Finished, ImportFinished, Planned, PlannedMailbox, RestoreFinished
     from mailarchive.screen.words import Role
-    from mailarchive.tally import Return, Tally
+    from mailarchive.tally import Intake, Return, Tally
 
 _NAME = 16
 _SIZE = 9
@@ -88,6 +88,21 @@ def restore_table(
 
     rows = [row(safe(name), numbers) for name, numbers in finished.mailboxes]
     header = ("of the run", "to put back" if dry_run else "put back", "there already", "failed", "bytes")
+    return _table(header, [*rows, row("total", finished.total, "total")], width)
+
+
+def import_table(
+    finished: ImportFinished, *, width: int = WIDE, encoding: str = "utf-8", dry_run: bool = False
+) -> list[Line]:
+    """Lay out what was taken in, or what would be, a row for each mailbox and one for their sum."""
+
+    def row(name: str, numbers: Intake, role: Role = "") -> _Row:
+        counts = (numbers.read, numbers.new, numbers.already, numbers.failed)
+        cells = (*map(format_count, counts), format_size(numbers.size))
+        return _Row(encodable(name, encoding), cells, "bad" if numbers.failed else role)
+
+    rows = [row(safe(name), numbers) for name, numbers in finished.mailboxes]
+    header = ("read", "would be new" if dry_run else "new", "already", "failed", "bytes")
     return _table(header, [*rows, row("total", finished.total, "total")], width)
 
 

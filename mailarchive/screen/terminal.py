@@ -17,7 +17,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.style import Style
 
-from mailarchive.events import Archived, Deleting, Expunged, Fetching, Listing, PutBack, Restoring, Verifying
+from mailarchive.events import (
+    Archived,
+    Deleting,
+    Expunged,
+    Fetching,
+    Imported,
+    Importing,
+    Listing,
+    PutBack,
+    Restoring,
+    Verifying,
+)
 from mailarchive.screen.plain import Plain, columns, is_terminal
 from mailarchive.screen.safe import safe
 from mailarchive.screen.words import cut, encodable, format_count, format_size
@@ -34,6 +45,7 @@ if TYPE_CHECKING:
         Failed,
         Finished,
         Gone,
+        ImportFinished,
         Kept,
         MailboxFinished,
         NotPutBack,
@@ -106,7 +118,7 @@ class Bar:
         self._due = 0.0
 
     def start(self, what: str, total: int, size: int = 0) -> None:
-        """Begin at nothing of `total` steps; `size` is the number of octets where the steps are messages."""
+        """Begin at nothing of `total` steps, 0 for unknown; `size` counts the octets where the steps are messages."""
         self.clear()
         self._what, self._total, self._size = what, total, size
         self._done = self._octets = 0
@@ -131,7 +143,7 @@ class Bar:
         self._done, self._what = done, what
         if self._progress is None:
             return
-        if done >= self._total:
+        if 0 < self._total <= done:
             self.clear()
         elif self._clock() >= self._due:
             self._draw(self._progress)
@@ -155,7 +167,7 @@ class Bar:
             self._task,
             description=encodable(cut(self._what, max(8, width // 3)), self._sink.encoding),
             completed=min(self._octets, self._size) if self._size else self._done,
-            steps=f"{format_count(self._done)}/{format_count(self._total)}",
+            steps=format_count(self._done) + (f"/{format_count(self._total)}" if self._total else ""),
             octets=format_size(self._octets),
         )
         with self._console.capture() as captured:
@@ -195,6 +207,8 @@ class Terminal(Plain):
             Expunged: self._on_expunged,
             Restoring: self._on_restoring,
             PutBack: self._on_put_back,
+            Importing: self._on_importing,
+            Imported: self._on_imported,
             Verifying: self._on_verifying,
         }
         self._handlers |= more
@@ -266,6 +280,18 @@ class Terminal(Plain):
     def _on_restore_finished(self, event: RestoreFinished) -> None:
         self._end_bar()
         super()._on_restore_finished(event)
+
+    def _on_importing(self, event: Importing) -> None:
+        self._end_bar()
+        if event.size:
+            self._bar.start(f"reading {safe(event.source)}", 0, event.size)
+
+    def _on_imported(self, event: Imported) -> None:
+        self._bar.advance(1, event.extent)
+
+    def _on_import_finished(self, event: ImportFinished) -> None:
+        self._end_bar()
+        super()._on_import_finished(event)
 
     def _on_verifying(self, event: Verifying) -> None:
         self._end_bar()

@@ -24,9 +24,13 @@ from mailarchive.events import (
     Flaw,
     Gone,
     Held,
+    Imported,
+    ImportFinished,
+    Importing,
     Kept,
     Listing,
     MailboxFinished,
+    NotImported,
     NotPutBack,
     Planned,
     PlannedMailbox,
@@ -41,7 +45,7 @@ from mailarchive.events import (
     Warned,
 )
 from mailarchive.model import UID, UIDL, Digest, ItemState, Location, Quota
-from mailarchive.tally import Return, Tally
+from mailarchive.tally import Intake, Return, Tally
 
 if TYPE_CHECKING:
     from mailarchive.events import (
@@ -85,6 +89,7 @@ UNDO_STARTED = Started(
     selection="",
 )
 RETURN = Return(wanted=5, put_back=3, there=1, failed=1, size=4096)
+INTAKE = Intake(read=7, new=3, already=2, failed=2, size=4096)
 RESTORED = RestoreFinished(
     run=UNDO,
     of=RUN,
@@ -124,6 +129,7 @@ TALLY_JSON = {
     "size": 2048,
 }
 
+INTAKE_JSON = {"read": 7, "new": 3, "already": 2, "failed": 2, "size": 4096}
 RETURN_JSON = {"wanted": 5, "put_back": 3, "there": 1, "failed": 1, "size": 4096, "left": 0}
 
 RUN_EVENTS: list[tuple[Event, dict[str, Any]]] = [
@@ -244,6 +250,39 @@ EVERY_EVENT: list[tuple[Event, dict[str, Any]]] = [
             "total": RETURN_JSON,
             "exit_code": 3,
             "quota": {"used": 1_840_000_000, "limit": 2_000_000_000, "percent": 92.0},
+            "seconds": 1.5,
+            "error": "",
+            "hint": "",
+        },
+    ),
+    (Importing("/old.mbox", 4000), {"event": "importing", "source": "/old.mbox", "size": 4000}),
+    (
+        Imported("INBOX", "/old.mbox", 17, DIGEST, 300, 310, already=True),
+        {
+            "event": "imported",
+            "mailbox": "INBOX",
+            "source": "/old.mbox",
+            "offset": 17,
+            "digest": DIGEST,
+            "extent": 300,
+            "size": 310,
+            "already": True,
+        },
+    ),
+    (
+        NotImported("INBOX", "/a.eml", None, "it is empty"),
+        {"event": "not_imported", "mailbox": "INBOX", "source": "/a.eml", "offset": None, "reason": "it is empty"},
+    ),
+    (
+        ImportFinished(RUN, "/srv/mail", (("INBOX", INTAKE),), INTAKE, ExitCode.PARTIAL, (("in Trash", 2),), 1.5),
+        {
+            "event": "import_finished",
+            "run": RUN,
+            "archive": "/srv/mail",
+            "mailboxes": [["INBOX", INTAKE_JSON]],
+            "total": INTAKE_JSON,
+            "exit_code": 3,
+            "left_out": [["in Trash", 2]],
             "seconds": 1.5,
             "error": "",
             "hint": "",

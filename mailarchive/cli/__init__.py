@@ -15,6 +15,7 @@ import click
 from mailarchive import __version__
 from mailarchive.cli.backup import backup
 from mailarchive.cli.demo import demo
+from mailarchive.cli.import_ import import_
 from mailarchive.cli.options import Shared, shared_options, show_traceback
 from mailarchive.cli.prune import prune
 from mailarchive.cli.undo import undo
@@ -47,6 +48,7 @@ def cli(context: click.Context, /, **shared: object) -> None:
 
 cli.add_command(backup)
 cli.add_command(demo)
+cli.add_command(import_)
 cli.add_command(prune)
 cli.add_command(undo)
 cli.add_command(verify)

@@ -218,7 +218,7 @@ def run_undo(target: Target, of: str, screen: Screen, interrupt: Interrupt, *, d
     Raises:
         MailarchiveError: The run could not begin.
     """
-    run = _run("undo", target, now(), f"what {of} deleted", None)
+    run = make_run("undo", target, now(), f"what {of} deleted", None)
 
     def job(source: Source, archive: Archive, catalogue: Catalogue) -> RestoreFinished:
         return undo(
@@ -263,10 +263,11 @@ def _task(
         host = target.address.host
         consent = Consent(screen, interrupt, host=host, archives=command == "backup", asks=asks)
         deletion = removal.deletion(target, started, consent)
-    return _Task(_run(command, target, started, words, policy.before), policy, deletion)
+    return _Task(make_run(command, target, started, words, policy.before), policy, deletion)
 
 
-def _run(command: str, target: Target, started: datetime, selection: str, cut_off: datetime | None) -> Run:
+def make_run(command: str, target: Target, started: datetime, selection: str, cut_off: datetime | None) -> Run:
+    """Give a run on a target its id."""
     number = f"{started.astimezone(UTC).strftime('%Y-%m-%dT%H%M%SZ')}-{secrets.token_hex(3)}"
     return Run(
         id=number,
@@ -311,11 +312,11 @@ def _carry_out(
         is_new = _check(target)
         if is_new and must_exist:
             raise ArchiveError(f"there is no archive in {target.archive}", hint="mailarchive backup makes one")
-        places = None if is_new or dry_run else _places(stack, target, run, screen, dry_run=dry_run)
+        places = None if is_new or dry_run else open_places(stack, target, run, screen, dry_run=dry_run)
         password = password_for(target.password)
         source = connect(target.address, password.reveal(), target.trust, purpose=purpose)
         stack.enter_context(source)
-        archive, catalogue = places or _places(stack, target, run, screen, dry_run=dry_run)
+        archive, catalogue = places or open_places(stack, target, run, screen, dry_run=dry_run)
         # Only now: a Ctrl-C at the password prompt or while connecting ends the program at once.
         with interrupt:
             finished = job(source, archive, catalogue)
@@ -331,7 +332,9 @@ def _check(target: Target) -> bool:
     return False
 
 
-def _places(stack: ExitStack, target: Target, run: Run, screen: Screen, *, dry_run: bool) -> tuple[Archive, Catalogue]:
+def open_places(
+    stack: ExitStack, target: Target, run: Run, screen: Screen, *, dry_run: bool
+) -> tuple[Archive, Catalogue]:
     """Open the archive and its catalogue, for writing or, in a dry run, without touching them."""
     identity = target.address.identity
     if dry_run:

@@ -47,6 +47,13 @@ def test_the_pair_gives_what_the_server_sent(tmp_path: Path, version: float) -> 
     assert reasons(found) == []
 
 
+def test_a_first_line_was_never_quoted(tmp_path: Path) -> None:
+    """The writer quotes behind a line end only, so a first line that looks quoted is the sender's own."""
+    sent = b">From the sender\r\nFrom: a@example.org\r\n\r\n>From the body\r\n"
+    foreign.imap_backup(tmp_path, "INBOX", [(1, sent, [])])
+    assert octets(read(tmp_path)) == [sent]
+
+
 @pytest.mark.parametrize("named", ["INBOX.mbox", "INBOX.imap"])
 def test_either_file_means_the_pair(tmp_path: Path, named: str) -> None:
     """Whoever names one of them gets the flags too."""

@@ -34,7 +34,7 @@ INDEX: Final = ".imap"
 MAIL: Final = ".mbox"
 
 _VERSIONS = (3, 3.1)
-_LARGEST = 256 * 1024 * 1024  # octets of an index
+_LARGEST = 64 * 1024 * 1024  # octets of an index
 _ESCAPE = re.compile("%([0-9A-Fa-f]{1,6});")
 
 
@@ -79,7 +79,10 @@ def read_index(text: bytes) -> Index | None:
         if tree["version"] not in _VERSIONS:
             return None
         entries = [entry for each in tree["messages"] if (entry := _entry(each)) is not None]
-        return Index(int(tree["uid_validity"]), tuple(sorted(entries, key=lambda entry: entry.offset)))
+        uidvalidity = tree["uid_validity"]
+        if not _is_count(uidvalidity):
+            return None
+        return Index(uidvalidity, tuple(sorted(entries, key=lambda entry: entry.offset)))
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
@@ -124,7 +127,7 @@ def _messages(source: SourceFile, read: Read, index: Index, mailbox: str) -> Ite
         end = entry.offset + entry.length
         if entry.offset != reached or not entry.length or not _begins(read, reached):
             break
-        if end != source.size and not _begins(read, end):
+        if end > source.size or (end < source.size and not _begins(read, end)):
             break
         yield _message(source, read, _span(read, entry), mailbox, entry=entry, uidvalidity=index.uidvalidity)
         reached = end

@@ -58,9 +58,18 @@ class FromLine(NamedTuple):
     zoned: bool
 
 
+def is_from_line(line: bytes) -> bool:
+    """Tell whether a line is a From line."""
+    return _matched(line) is not None
+
+
+def _matched(line: bytes) -> re.Match[bytes] | None:
+    return _FROM.fullmatch(line) if line.startswith(b"From ") and len(line) <= LONGEST else None
+
+
 def from_line(line: bytes) -> FromLine | None:
     """Read a From line; None if it is none."""
-    found = _FROM.fullmatch(line) if line.startswith(b"From ") and len(line) <= LONGEST else None
+    found = _matched(line)
     if found is None:
         return None
 

@@ -16,7 +16,7 @@ from mailarchive.errors import MessageError
 from mailarchive.foreign import DateFrom, ForeignMessage, LeftOut, NotRead, Origin, dated
 from mailarchive.headers import HEAD
 from mailarchive.imports.files import SourceFile
-from mailarchive.imports.lines import LONGEST, QUOTED, from_line, restored, writes_lf
+from mailarchive.imports.lines import LONGEST, QUOTED, from_line, is_from_line, restored, writes_lf
 from mailarchive.imports.marks import gmail_labels, of_header
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _BLOCK = 1024 * 1024
 _MARK = b"\nFrom "
 _BEFORE = 2  # octets before that mark which say whether the line above is empty
 _END = re.compile(rb"\A\r?\n|\n\r?\n")
-_GMAIL = (b"x-gmail-labels", b"x-gm-thrid")
+_FIELDS = (b"subject", b"x-gmail-labels", b"x-gm-thrid")
 
 
 class Span(NamedTuple):
@@ -124,7 +124,7 @@ def boundaries(read: Read, begin: int, size: int) -> Iterator[int]:
         while at >= 0 and base + at < position + _BLOCK:
             if base + at >= position and data[max(0, at - _BEFORE) : at].endswith((b"\n", b"\n\r")):
                 end = data.find(b"\n", at + 1, at + 2 + LONGEST)
-                if end >= 0 and from_line(data[at + 1 : end + 1]) is not None:
+                if end >= 0 and is_from_line(data[at + 1 : end + 1]):
                     yield base + at + 1
             at = data.find(_MARK, at + 1)
         position += _BLOCK
@@ -141,12 +141,12 @@ def _message(source: SourceFile, place: Span, head: bytes, mailbox: str) -> Fore
     origin = Origin(str(source.path), place.offset)
     if not head:
         return NotRead(origin, mailbox, "it is empty")
-    if _is_internal(head):
+    found = headers.fields(head, _FIELDS)
+    if any(subject.startswith(_INTERNAL) for subject in found[b"subject"]):
         return LeftOut(origin, INTERNAL)
     flags, left_out = of_header(head)
     also: tuple[str, ...] = ()
     notes: dict[str, object] = {}
-    found = headers.fields(head, _GMAIL)
     line = from_line(place.line)
     if found[b"x-gmail-labels"]:
         labels = gmail_labels(headers.decoded(found[b"x-gmail-labels"][0]))
@@ -172,11 +172,6 @@ def _message(source: SourceFile, place: Span, head: bytes, mailbox: str) -> Fore
 def octets(source: SourceFile, place: Span, *, crlf: bool) -> Iterator[bytes]:
     """Give the octets of a message as they were before they were put into the file."""
     return restored(source.pieces(place.start, place.end), QUOTED, crlf=crlf)
-
-
-def _is_internal(head: bytes) -> bool:
-    """Tell whether it is the note that c-client and Dovecot keep at the beginning of an mbox."""
-    return any(each.startswith(_INTERNAL) for each in headers.fields(head, (b"subject",))[b"subject"])
 
 
 def _date(head: bytes, line: FromLine | None) -> tuple[datetime | None, DateFrom]:

@@ -86,6 +86,7 @@ def test_what_the_index_does_not_know_is_read_by_from_lines(tmp_path: Path) -> N
     [
         {"offset": 3},
         {"length": 10_000_000},
+        {"length": 2**70},
         {"length": 7},
         {"length": 0},
         {"offset": -1},
@@ -148,3 +149,4 @@ def test_any_index_is_read_or_refused(tree: object) -> None:
     """Nothing makes the reader raise."""
     read_index(json.dumps(tree).encode())
     read_index(json.dumps({"version": 3, "uid_validity": 1, "messages": tree}).encode())
+    read_index(json.dumps({"version": 3, "uid_validity": tree, "messages": []}).encode())

@@ -22,7 +22,7 @@ from mailarchive.archives.records import Records
 from mailarchive.archives.tail import Held, Piece, Scratch
 from mailarchive.errors import ArchiveError, MissingError
 from mailarchive.headers import HEAD
-from mailarchive.model import Digest, Location, StoredMessage
+from mailarchive.model import Digest, Location, StoredMessage, is_lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -301,7 +301,7 @@ class MboxArchive(Records):
             ended=poured.lines.is_ended,
             length=None,
             date=message.internal_date,
-            uid=message.uid,
+            uid=message.uid if is_lasting(message.uid) else None,
             uidvalidity=uidvalidity,
             flags=message.flags or frozenset(),
         )

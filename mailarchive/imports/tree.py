@@ -1,7 +1,8 @@
 """A tree of folders with mail in it: which mailboxes it holds, and what they are called.
 
 The law of this room: it only looks. A folder with `cur` is a Maildir, a file that begins with a From line an mbox, one
-with an index beside it that of imap-backup, one that ends in `.eml` a message. A mailbox is called as its folders are.
+with an index beside it that of imap-backup, one that ends in `.eml` a message. A mailbox is called as its folders are;
+a folder `Maildir` is no mailbox of that name, but holds those of the folder above it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _LOOKED_AT = 2048  # octets of a file
 _NO_MAIL = frozenset({".msf", ".json", ".toml", ".sqlite", ".dat", ".db", ".html", ".js", ".log"})
 _ENDINGS = (".mbox", ".mbx")
 _SUBFOLDERS = ".sbd"  # of a mailbox of Thunderbird
+_APPLE = "mbox"
 _PROFILE = "prefs.js"  # is there in a profile of Thunderbird
 _ACCOUNTS = frozenset({"Mail", "ImapMail"})
 _ROOTS = frozenset({"maildir", ".maildir"})
@@ -108,7 +110,7 @@ def _mailboxes(folder: _Folder, top: str) -> Iterator[Found]:
     letters = False
     for name in folder.files:
         path = folder.path / name
-        mailbox = "/".join((*folder.parts, stem(named(name))))
+        mailbox = _mbox_name(folder, name, top)
         if name in indexes:
             original = "/".join(map(imap_backup.name_of, (*folder.parts, stem(named(name)))))
             yield Piece(imap_backup.messages, path, original, imap_backup.size_of(path))
@@ -132,13 +134,22 @@ def _belongs(name: str, indexes: set[str]) -> bool:
     return name.endswith(imap_backup.MAIL) and name.removesuffix(imap_backup.MAIL) + imap_backup.INDEX in indexes
 
 
+def _mbox_name(folder: _Folder, name: str, top: str) -> str:
+    """Name the mailbox of an mbox file; Apple Mail exports one as a file `mbox` in a folder `NAME.mbox`."""
+    if name == _APPLE and stem(folder.path.name) != folder.path.name:
+        parts = folder.parts or (top,)
+        return "/".join((*parts[:-1], stem(parts[-1])))
+    return "/".join((*folder.parts, stem(named(name))))
+
+
 def _maildir_name(folder: _Folder, top: str) -> str:
     return "/".join(folder.parts) or (INBOX if _is_inbox(folder, top) else top)
 
 
 def _is_inbox(folder: _Folder, top: str) -> bool:
     """Tell whether a Maildir at the root of a source is INBOX: its name says so, or mailboxes with dots are in it."""
-    return top.lower() in _ROOTS or any(_is_plus(folder, name) for name in folder.folders)
+    names = (top.lower(), folder.path.name.lower())
+    return not _ROOTS.isdisjoint(names) or any(_is_plus(folder, name) for name in folder.folders)
 
 
 def _is_plus(folder: _Folder, name: str) -> bool:
@@ -154,10 +165,12 @@ def _below(folder: _Folder, top: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
         path = folder.path / name
         if name in _OTHERS or (folder.is_maildir and name in ("cur", "new", "tmp")):
             continue
-        if name.startswith("."):
+        if name.lower() in _ROOTS and (path / "cur").is_dir():
+            yield path, above
+        elif name.startswith("."):
             if _is_plus(folder, name):
                 plain = maildir.plus_name(named(name))
-                yield path, (*above, plain) if above != (INBOX,) else (plain,)
+                yield path, (*above, plain)
         elif not above and name in _ACCOUNTS and _PROFILE in folder.files:
             yield path, ()
         else:

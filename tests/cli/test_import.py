@@ -33,13 +33,13 @@ def archive(home: Path) -> Path:
     return home / "mail" / "home"
 
 
-def configure(home: Path, *names: str) -> None:
-    """Write a configuration with some accounts on a server that does not exist."""
+def configure(home: Path, *names: str, extra: str = "") -> None:
+    """Write a configuration with some accounts on a server that does not exist; `extra` stands in the last."""
     path = home / ".config" / "mailarchive" / "config.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     server = 'server = "imaps://imap.example.org"'
     accounts = (f'[account.{name}]\n{server}\nuser = "{name}@example.org"\n' for name in names)
-    path.write_text(f'archive = "{home}/mail"\n' + "".join(accounts))
+    path.write_text(f'archive = "{home}/mail"\n' + "".join(accounts) + extra)
     path.chmod(0o600)
 
 
@@ -73,10 +73,9 @@ def test_every_kind_at_once_and_again(archive: Path, tmp_path: Path) -> None:
     assert snapshot(folder) == before
     found = maildir.by_folder(archive)
     assert {name: len(octets) for name, octets in found.items()} == {
-        "INBOX": 5,
+        "INBOX": 10,
         "Work/Old": 5,
-        "Maildir": 5,
-        "Maildir/Lists/debian": 5,
+        "Lists/debian": 5,
         "eml": 5,
         "ib/INBOX": 5,
     }
@@ -85,13 +84,37 @@ def test_every_kind_at_once_and_again(archive: Path, tmp_path: Path) -> None:
     assert by_name[crlf(letter(40))].flags == "FS"
     assert by_name[crlf(letter(40))].epoch == EPOCH
     assert by_name[crlf(letter(0))].flags == "S"
-    links = {each.inode for each in maildir.files(archive) if each.folder in {"INBOX", "Work/Old"}}
-    assert len(links) == 5
+    inodes = [{each.inode for each in maildir.files(archive) if each.folder == name} for name in ("INBOX", "Work/Old")]
+    assert len(inodes[0] & inodes[1]) == 5
     end = mailarchive("--json", "import", folder).end
     assert end["total"] == {"read": count, "new": 0, "already": count, "failed": 0, "size": 0}
     assert end["left_out"] == [["in Spam or Trash", 1]]
     assert maildir.by_folder(archive) == found
     assert mailarchive("verify", "home").code == 0
+
+
+@pytest.mark.parametrize("extra", ['format = "mbox"', 'layout = "maildir++"'])
+def test_every_kind_of_archive_takes_it(home: Path, tmp_path: Path, extra: str) -> None:
+    """The dry run before, the import, again, the dry run after; and each copy is read back."""
+    configure(home, "home", extra=extra)
+    (tmp_path / "src").mkdir()
+    folder, count = sources(tmp_path / "src")
+    totals = [mailarchive("--json", "import", folder, *words).end["total"] for words in (["-n"], [], [], ["-n"])]
+    assert totals[0] == totals[1]
+    assert (totals[0]["new"], totals[0]["already"]) == (count, 0)
+    assert totals[2] == totals[3] == {"read": count, "new": 0, "already": count, "failed": 0, "size": 0}
+    verified = mailarchive("--json", "verify", "home").end
+    assert (verified["read"], verified["flaws"]) == (count + 5, [])
+
+
+def test_an_mbox_archive_notes_no_uid_for_it(home: Path, tmp_path: Path) -> None:
+    """It has none, and what stands in the file is read as evidence when the catalogue is rebuilt."""
+    configure(home, "home", extra='format = "mbox"')
+    (tmp_path / "a.eml").write_bytes(letter(1))
+    assert mailarchive("import", tmp_path / "a.eml", "--mailbox", "Old").code == 0
+    content = (home / "mail" / "home" / "Old" / "2014.mbox").read_text()
+    assert "X-Mailarchive: sha256=" in content
+    assert "uid" not in content.lower()
 
 
 def test_a_dry_run_changes_nothing(archive: Path, tmp_path: Path, home: Path) -> None:

@@ -55,6 +55,8 @@ def test_a_file_of_ours_is_what_it_says(tmp_path: Path) -> None:
         (["Box", "Box/.Work"], ["INBOX", "Work"]),
         (["Box", "Box/Sub", "Box/Sub/Deep"], ["Box", "Box/Sub", "Box/Sub/Deep"]),
         (["Maildir", "Maildir/Sub"], ["INBOX", "Sub"]),
+        (["me/Maildir", "me/Maildir/.Work"], ["INBOX", "Work"]),
+        (["all/me/Maildir", "all/me/Maildir/.Work", "all/you/.maildir"], ["me", "me/Work", "you"]),
         (["Mail/A", "Mail/B/C"], ["A", "B/C"]),
         (["Mail/A", "Mail/.mailarchive/damaged"], ["A"]),
         (["Mail/A", "Mail/A/.hidden/x"], ["A"]),
@@ -104,6 +106,17 @@ def test_a_profile_of_thunderbird(tmp_path: Path) -> None:
     (local / "Inbox.msf").write_bytes(b"From the index\n")
     assert mailboxes(read(profile)) == ["Local Folders/Inbox", "Local Folders/Work/2014"]
     assert mailboxes(read(local)) == ["Inbox", "Work/2014"]
+
+
+@pytest.mark.parametrize("below", ["", "Old/"])
+def test_an_export_of_apple_mail(tmp_path: Path, below: str) -> None:
+    """A mailbox is a folder with an mbox file and other things."""
+    folder = tmp_path / f"export/{below}Work.mbox"
+    folder.mkdir(parents=True)
+    (folder / "mbox").write_bytes(foreign.mbox([letter(1)]))
+    (folder / "table_of_contents").write_bytes(b"\0From")
+    assert mailboxes(read(tmp_path / "export")) == [f"{below}Work"]
+    assert mailboxes(read(folder)) == ["Work"]
 
 
 def test_one_tree_may_hold_several_kinds(tmp_path: Path) -> None:

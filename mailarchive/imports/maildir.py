@@ -1,8 +1,8 @@
 """One Maildir of another program: `cur` and `new`, whatever stands behind the flags of a name.
 
 The law of this room: a file is a message, and its octets are what it holds, but for the line ends of a store that
-writes LF. The time of a file counts as the date of its message only where the name agrees with it: copying changes the
-one and not the other. The names of a file of ours say what its octets are, so nothing of it is changed.
+writes LF. The time of a file counts as the date of its message unless the name says that it is too late: copying
+changes the one and not the other. The names of a file of ours say what its octets are, so nothing of it is changed.
 """
 
 from __future__ import annotations
@@ -90,12 +90,16 @@ def octets(source: SourceFile, *, crlf: bool) -> Iterator[bytes]:
 
 
 def agreed(name: str, file_time: datetime | None) -> datetime | None:
-    """Give the time of a file if its name agrees with it: the seconds since 1970 before its first dot."""
+    """Give the time of a file if its name agrees with it: the seconds since 1970 before its first dot.
+
+    The name tells when the file was made, and a later time is that of a copy. An earlier one was set on purpose:
+    servers do so with the INTERNALDATE of what a client has appended.
+    """
     seconds = name.partition(".")[0]
     named = instant(int(seconds)) if re.fullmatch("[0-9]{1,12}", seconds) else None
     if named is None or file_time is None:
         return None
-    return file_time if abs((file_time - named).total_seconds()) <= _AGREES else None
+    return file_time if (file_time - named).total_seconds() <= _AGREES else None
 
 
 def plus_name(folder: str) -> str:

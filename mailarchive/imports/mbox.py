@@ -122,7 +122,7 @@ def boundaries(read: Read, begin: int, size: int) -> Iterator[int]:
         data = read(base, min(_BLOCK + _BEFORE + LONGEST + len(_MARK), size - base))
         at = data.find(_MARK)
         while at >= 0 and base + at < position + _BLOCK:
-            if base + at >= position and data[max(0, at - _BEFORE) : at].endswith((b"\n", b"\n\r")):
+            if data[max(0, at - _BEFORE) : at].endswith((b"\n", b"\n\r")):
                 end = data.find(b"\n", at + 1, at + 2 + LONGEST)
                 if end >= 0 and is_from_line(data[at + 1 : end + 1]):
                     yield base + at + 1

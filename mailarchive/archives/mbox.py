@@ -14,22 +14,23 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mailarchive.archives import durable, mbox_block, mboxrd, tail
+from mailarchive import mbox_block, mboxrd
+from mailarchive.archives import durable, tail
 from mailarchive.archives.marker import META
-from mailarchive.archives.mbox_block import Facts
 from mailarchive.archives.mbox_file import Entry, MboxFile
 from mailarchive.archives.records import Records
 from mailarchive.archives.tail import Held, Piece, Scratch
 from mailarchive.errors import ArchiveError, MissingError
 from mailarchive.headers import HEAD
+from mailarchive.mbox_block import Facts
 from mailarchive.model import Digest, Location, StoredMessage, is_lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mailarchive.archives.durable import Directory
-    from mailarchive.archives.mbox_block import Base
     from mailarchive.archives.names import Names
+    from mailarchive.mbox_block import Base
     from mailarchive.model import UID, UIDL, Mailbox, MailboxStatus, RemoteMessage
     from mailarchive.ports import Incoming
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mailarchive.archives import mbox_block, mboxrd
+from mailarchive import mbox_block, mboxrd
 from mailarchive.errors import MissingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mailarchive.archives.durable import Directory
-    from mailarchive.archives.mbox_block import Base, Facts
+    from mailarchive.mbox_block import Base, Facts
 
 _LOOK: Final = 2048
 _PIECE: Final = 1024 * 1024

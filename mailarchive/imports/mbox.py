@@ -7,11 +7,12 @@ the date of the message; one without a zone is local time of an unknown place, a
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mailarchive import headers
+from mailarchive import headers, mbox_block, mboxrd
 from mailarchive.errors import MessageError
 from mailarchive.foreign import DateFrom, ForeignMessage, LeftOut, NotRead, Origin, dated
 from mailarchive.headers import HEAD
@@ -26,14 +27,16 @@ if TYPE_CHECKING:
 
     from mailarchive.foreign import Foreign
     from mailarchive.imports.lines import FromLine
+    from mailarchive.mbox_block import Facts
 
     Read = Callable[[int, int], bytes]
     """Gives so many octets at an offset, fewer only at the end."""
 
-OURS: Final = "it is an mbox file of a mailarchive archive, which is no mail of another program"
+DAMAGED: Final = "its octets are not those that were archived"
 INTERNAL: Final = "notes of a mail server, no message"
 
 _INTERNAL = b"DON'T DELETE THIS MESSAGE"
+_YEAR = re.compile(r"(?:\d{4}|undated)(?:-\d+)?")
 _DIGITS = 20  # of a number of Gmail
 _BLOCK = 1024 * 1024
 _MARK = b"\nFrom "
@@ -56,15 +59,6 @@ def looks_like_mbox(beginning: bytes) -> bool:
     return beginning.startswith(b"From ") and b"\n" in beginning[:LONGEST]
 
 
-def is_ours(head: bytes) -> bool:
-    """Tell by the first octets of its first message whether an mbox was written by this program.
-
-    The block of such a message ends with its X-Mailarchive field (`archive-format.md` section 5).
-    """
-    values = headers.fields(head, (b"x-mailarchive",))[b"x-mailarchive"]
-    return any(value.startswith(b"sha256=") for value in values)
-
-
 def messages(path: Path, mailbox: str) -> Iterator[Foreign]:
     """Give the messages of an mbox file.
 
@@ -78,10 +72,11 @@ def messages(path: Path, mailbox: str) -> Iterator[Foreign]:
         with source.reading() as read:
             for each in spans(read, 0, source.size):
                 head = read(each.start, min(HEAD, each.end - each.start))
-                if each.offset == 0 and is_ours(head):
-                    yield NotRead(Origin(shown), mailbox, OURS)
-                    return
-                yield _message(source, each, head, mailbox)
+                ours = mbox_block.parse(each.line + head)
+                if ours is not None and ours[0].length is not None:
+                    yield _our_message(source, each, *ours, mailbox)
+                else:
+                    yield _message(source, each, head, mailbox)
     except MessageError as error:
         yield NotRead(Origin(shown), mailbox, error.message)
 
@@ -122,7 +117,7 @@ def boundaries(read: Read, begin: int, size: int) -> Iterator[int]:
         data = read(base, min(_BLOCK + _BEFORE + LONGEST + len(_MARK), size - base))
         at = data.find(_MARK)
         while at >= 0 and base + at < position + _BLOCK:
-            if data[max(0, at - _BEFORE) : at].endswith((b"\n", b"\n\r")):
+            if base + at >= position and data[max(0, at - _BEFORE) : at].endswith((b"\n", b"\n\r")):
                 end = data.find(b"\n", at + 1, at + 2 + LONGEST)
                 if end >= 0 and is_from_line(data[at + 1 : end + 1]):
                     yield base + at + 1
@@ -172,6 +167,31 @@ def _message(source: SourceFile, place: Span, head: bytes, mailbox: str) -> Fore
 def octets(source: SourceFile, place: Span, *, crlf: bool) -> Iterator[bytes]:
     """Give the octets of a message as they were before they were put into the file."""
     return restored(source.pieces(place.start, place.end), QUOTED, crlf=crlf)
+
+
+def _our_message(source: SourceFile, place: Span, facts: Facts, text: int, mailbox: str) -> Foreign:
+    """Give a message of an archive of ours, bit for bit (`archive-format.md` section 5)."""
+    start = place.offset + text
+    # The folder is the mailbox, and the file only a year of it.
+    folder, _, year = mailbox.rpartition("/")
+    return ForeignMessage(
+        origin=Origin(str(source.path), place.offset),
+        mailbox=folder if folder and _YEAR.fullmatch(year) else mailbox,
+        extent=place.end - place.offset,
+        chunks=partial(_exact, source, start, start + (facts.length or 0), facts),
+        flags=facts.flags,
+        date=facts.date,
+        dated_by=DateFrom.METADATA if facts.date is not None else DateFrom.UNKNOWN,
+    )
+
+
+def _exact(source: SourceFile, start: int, end: int, facts: Facts) -> Iterator[bytes]:
+    digest = hashlib.sha256()
+    for piece in mboxrd.decode(source.pieces(start, end), crlf=facts.crlf, ended=facts.ended):
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != facts.digest:
+        raise MessageError(DAMAGED)
 
 
 def _date(head: bytes, line: FromLine | None) -> tuple[datetime | None, DateFrom]:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mailarchive import mbox_block
 from mailarchive.archives import mbox as mboxes
-from mailarchive.archives import mbox_block, tail
+from mailarchive.archives import tail
 from mailarchive.archives.marker import Kind
 from mailarchive.archives.mbox import MboxArchive
 from mailarchive.archives.names import Names

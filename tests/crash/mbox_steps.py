@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mailarchive.archives import mbox_block
+from mailarchive import mbox_block
 from mailarchive.archives.marker import Kind
 from mailarchive.archives.opening import open_for_writing
 from mailarchive.model import UID, Mailbox, RemoteMessage

@@ -12,11 +12,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mailarchive.archives.marker import Kind
+from mailarchive.archives.opening import open_for_writing
 from mailarchive.errors import MessageError
 from mailarchive.foreign import DateFrom, ForeignMessage
 from mailarchive.imports import mbox
 from mailarchive.imports.marks import EXPUNGED, SPAM_OR_TRASH
+from mailarchive.model import Mailbox
 from tests import foreign
+from tests.contract.archives import Given
 from tests.foreign import FROM, TAKEOUT, crlf, letter, letters, octets, read, reasons
 
 if TYPE_CHECKING:
@@ -138,11 +142,46 @@ def test_notes_of_a_server_are_no_mail(tmp_path: Path) -> None:
     assert (len(letters(found)), reasons(found)) == (1, [mbox.INTERNAL])
 
 
-def test_our_own_mbox_is_not_taken_for_anothers(tmp_path: Path) -> None:
-    """Its block would become a part of the message."""
-    block = b"X-UID: 17\nStatus: RO\nX-Mailarchive: sha256=00; size=5; eol=crlf; end=1\n"
-    found = read(written(tmp_path, FROM + block + letter(1) + b"\n", "2014.mbox"))
-    assert (letters(found), reasons(found)) == ([], [mbox.OURS])
+OURS = (
+    b"Subject: a\r\n\r\nFrom here\r\n>From there\r\n",
+    b"no header, no end",
+    b"Status: RO\n\nlf\r\nand a bare \r\n\n\n",
+    b"X: 1\r\n\r\n\r\nFrom a@example.org Sat Mar  1 09:00:00 2014\r\nSubject: no message\r\n\r\n",
+    bytes(range(256)),
+)
+
+
+def ours(folder: Path) -> Path:
+    """Write an archive of ours with mbox files; gives one of them."""
+    with open_for_writing(folder, "imaps://me@x", run="r", started="", kind=Kind("mbox"), remember=False) as opened:
+        for number, each in enumerate(OURS):
+            put = Given(each, datetime(2014, 3, 1, number, tzinfo=UTC), frozenset({"\\Seen", f"word{number}"}))
+            opened.mail.add(Mailbox("Work", b"", "/"), put, 77)
+        opened.mail.sync()
+    return folder / "Work" / "2014.mbox"
+
+
+def test_our_own_mbox_gives_the_exact_octets(tmp_path: Path) -> None:
+    """Whatever they are; with their flags and keywords, the exact date, and the mailbox without the year."""
+    path = ours(tmp_path / "archive")
+    found = list(mbox.messages(path, "Work/2014"))
+    assert octets(found) == list(OURS)
+    for number, each in enumerate(letters(found)):
+        assert each.flags == frozenset({"\\Seen", f"word{number}"})
+        assert each.date == datetime(2014, 3, 1, number, tzinfo=UTC)
+        assert each.mailbox == "Work"
+    assert [each.mailbox for each in letters(mbox.messages(path, "2014"))] == ["2014"] * len(OURS)
+
+
+def test_a_damaged_message_of_ours_is_a_failure_and_the_others_are_taken(tmp_path: Path) -> None:
+    """Its block says what its octets should be."""
+    path = ours(tmp_path / "archive")
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes().replace(b"no header", b"No header"))
+    found = letters(mbox.messages(path, "Work"))
+    with pytest.raises(MessageError, match="not those that were archived"):
+        b"".join(found[1].chunks())
+    assert [b"".join(found[number].chunks()) for number in (0, 2, 3, 4)] == [OURS[number] for number in (0, 2, 3, 4)]
 
 
 def test_a_file_that_changes_gives_no_octets(tmp_path: Path) -> None:

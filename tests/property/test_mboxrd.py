@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailarchive.archives.mboxrd import Lines, decode, encode
+from mailarchive.mboxrd import Lines, decode, encode
 
 if TYPE_CHECKING:
     from pathlib import Path

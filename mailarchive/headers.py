@@ -29,6 +29,7 @@ FIELD: Final = 8 * 1024
 
 _GATE = 8 * 1024  # octets in which a message must show a header field
 _PROBE = (b"message-id", b"date", b"from")
+_JUDGED = frozenset((*_PROBE, b"subject"))
 _NAMES = (*_PROBE, b"to", b"cc", b"subject", b"list-id")
 
 _END = re.compile(rb"\A\r?\n|\n\r?\n")
@@ -136,25 +137,39 @@ def hold(head: bytes, size: int) -> str:
         not end within `head`, where that is full. `placeholder` for what Exchange sends in the place of a message that
         it cannot convert: a note from itself about a failed retrieval.
     """
-    if not size or not _ANY_FIELD.search(_block(head[:_GATE])):
-        return "no header"
-    if size > len(head) >= HEAD and not _END.search(head):
+    return judged(head, size)[1]
+
+
+def judged(head: bytes, size: int) -> tuple[str, str]:
+    """Give both `ident` and `hold` of a message, for the price of one look at its header."""
+    block = _block(head)
+    found = _found(block, _JUDGED)
+    ident = _ident(found)
+    if not size or not (_ANY_FIELD.match(block, 0, _GATE) or _ANY_FIELD.search(_block(head[:_GATE]))):
+        return ident, "no header"
+    if size > len(head) >= HEAD and len(block) == len(head):
         # The probe of a deletion sees all of a header, so what is behind this end would look like another message.
-        return "header too long"
-    found = _values(head, (b"from", b"subject"))
-    sender, subject = _joined(found[b"from"]), _joined(found[b"subject"])
+        return ident, "header too long"
+    return ident, "placeholder" if _is_placeholder(found) else ""
+
+
+def _is_placeholder(found: dict[bytes, list[bytes]]) -> bool:
+    senders = found[b"from"]
+    # Most senders need not be decoded to see that they are somebody else.
+    if not any(b"=?" in each or not each.isascii() or b"exchange server" in each.lower() for each in senders):
+        return False
+    sender = _joined(senders)
     # The note is translated, so a sender of that name without any address is enough. Mail about such a note, or with
     # one inside, comes from somebody else.
-    if _EXCHANGE.match(sender) and (_NOT_RETRIEVED.match(subject) or "@" not in sender):
-        return "placeholder"
-    return ""
+    if not _EXCHANGE.match(sender):
+        return False
+    return "@" not in sender or bool(_NOT_RETRIEVED.match(_joined(found[b"subject"])))
 
 
 def _block(head: bytes) -> bytes:
     """Give the header without its empty line."""
-    head = head[:HEAD]
-    end = _END.search(head)
-    return head[: end.start()] if end else head
+    end = _END.search(head, 0, HEAD)
+    return head[: end.start()] if end else head[:HEAD]
 
 
 @lru_cache(maxsize=16)
@@ -164,11 +179,16 @@ def _pattern(names: frozenset[bytes]) -> re.Pattern[bytes]:
 
 
 def _values(head: bytes, names: Collection[bytes]) -> dict[bytes, list[bytes]]:
-    wanted = frozenset(name.lower() for name in names)
+    return _found(_block(head), frozenset(name.lower() for name in names))
+
+
+def _found(block: bytes, wanted: frozenset[bytes]) -> dict[bytes, list[bytes]]:
+    """Give the values of fields, by their names in small letters, of a header without its empty line."""
     found: dict[bytes, list[bytes]] = {name: [] for name in wanted}
     if wanted:
-        for name, value in _pattern(wanted).findall(_block(head)):
-            found[name.lower()].append(_FOLD.sub(b"", value).strip(b" \t\r\n"))
+        for name, value in _pattern(wanted).findall(block):
+            unfolded = _FOLD.sub(b"", value) if b"\n" in value else value
+            found[name.lower()].append(unfolded.strip(b" \t\r\n"))
     return found
 
 

@@ -71,6 +71,8 @@ class _Flow:
     sink: socket.socket
     record: bytearray
     limit: int | None
+    keep: bool
+    backlog: int
     waiting: deque[tuple[float, bytes]] = field(default_factory=deque)
     waiting_octets: int = 0
     ended: bool = False
@@ -79,7 +81,7 @@ class _Flow:
 
     @property
     def wants(self) -> bool:
-        return not self.ended and self.waiting_octets < _BACKLOG
+        return not self.ended and self.waiting_octets < self.backlog
 
 
 @dataclass(slots=True, eq=False)
@@ -105,6 +107,8 @@ class Proxy:
         cut_client: Cut the line when exactly so many octets of the client have reached the server.
         cut: `fin` ends the stream in order, `rst` resets it; after a reset the client may lose what it had not read.
         cuts: How many connections are cut, the first ones; later ones live. None for all.
+        record: Whether to keep what passes; without it nothing can be cut by octets.
+        backlog: Octets that may be under way in each direction; with a delay this bounds the throughput.
 
     Attributes:
         connections: The record of each connection, oldest first.
@@ -119,7 +123,12 @@ class Proxy:
         cut_client: int | None = None,
         cut: Literal["fin", "rst"] = "fin",
         cuts: int | None = 1,
+        record: bool = True,
+        backlog: int = _BACKLOG,
     ) -> None:
+        if not record and (cut_server is not None or cut_client is not None):
+            raise ValueError("octets are counted in the record")
+        self.record, self.backlog = record, backlog
         self.target, self.delay = target, delay
         self.cut_server, self.cut_client, self.cut, self.cuts = cut_server, cut_client, cut, cuts
         self.connections: list[Connection] = []
@@ -216,8 +225,9 @@ class Proxy:
         for end in (client, server):
             end.setblocking(False)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        up = _Flow(client, server, record.client, self.cut_client if mortal else None)
-        down = _Flow(server, client, record.server, self.cut_server if mortal else None)
+        kind = (self.record, self.backlog)
+        up = _Flow(client, server, record.client, self.cut_client if mortal else None, *kind)
+        down = _Flow(server, client, record.server, self.cut_server if mortal else None, *kind)
         self.connections.append(record)
         self._pairs.append(_Pair(record, up, down))
 
@@ -257,7 +267,8 @@ class Proxy:
             except OSError:
                 self._drop(pair, reset=True)
                 return
-            flow.record += data[:sent]
+            if flow.keep:
+                flow.record += data[:sent]
             pair.heard |= flow is pair.down and sent > 0
             if len(flow.record) == flow.limit:
                 self._cut(pair)

@@ -49,6 +49,16 @@ def test_proxy_records_and_hides_nothing(dovecot_user: MakeUser) -> None:
     assert proxy.round_trips == 8
 
 
+def test_proxy_that_records_nothing_still_hands_on_everything() -> None:
+    """As a benchmark wants it; without a record nothing can be cut."""
+    payload = random.Random(5).randbytes(3_000_000)
+    with _talker(payload) as port, Proxy(port, delay=0.01, record=False, backlog=10_000_000) as proxy:
+        assert _drink(proxy.port)[0] == payload
+        assert proxy.bytes_from_server == 0
+    with pytest.raises(ValueError, match="record"):
+        Proxy(port, cut_server=1, record=False)
+
+
 @pytest.mark.parametrize("how", ["fin", "rst"])
 @pytest.mark.parametrize("octets", [0, 1, 5_000, 100_000])
 def test_proxy_cuts_what_the_server_says(how: Literal["fin", "rst"], octets: int) -> None:

@@ -64,7 +64,7 @@ class Batch:
         except ArchiveError:
             self._drop()
             raise
-        self._entries.append((self._placement(incoming.message, stored), replace(stored, head=b""), incoming.message))
+        self._entries.append((self._placement(incoming.message, stored), stored.without_head(), incoming.message))
         self._octets += stored.size
         if stored.damaged:
             work.warn(
@@ -115,6 +115,8 @@ class Batch:
             self._drop()
             raise
         done, self._flight = self._flight, []
+        fresh = sum(stored.size for _, stored, _ in done if not stored.already)
+        self._work.count(self._mailbox.name, archived=len(done), size=fresh)
         for placement, stored, message in done:
             self.archived.append(placement.uid)
             if stored.size != message.size:
@@ -127,6 +129,7 @@ class Batch:
         self._work.archive.discard()
 
     def _placement(self, message: RemoteMessage, stored: StoredMessage) -> Placement:
+        ident, hold = headers.judged(stored.head, stored.size)
         return Placement(
             mailbox=self._mailbox.name,
             uidvalidity=self._status.uidvalidity,
@@ -137,8 +140,8 @@ class Batch:
             internal_date=message.internal_date,
             flags=message.flags,
             size_announced=message.size,
-            ident=headers.ident(stored.head),
-            hold=headers.hold(stored.head, stored.size),
+            ident=ident,
+            hold=hold,
             object_id=message.object_id,
         )
 
@@ -202,7 +205,6 @@ class Batch:
 
     def _tell(self, placement: Placement, stored: StoredMessage) -> None:
         work, name = self._work, self._mailbox.name
-        work.count(name, archived=1, size=0 if stored.already else stored.size)
         work.report(Archived(name, placement.uid, placement.digest, placement.size, stored.already))
         if placement.hold:
             work.codes.add(ExitCode.PARTIAL)

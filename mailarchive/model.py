@@ -236,6 +236,10 @@ class StoredMessage:
     head: bytes = field(default=b"", repr=False, compare=False)
     damaged: bool = False
 
+    def without_head(self) -> StoredMessage:
+        """Give the same without its first octets, to be kept for longer."""
+        return StoredMessage(self.digest, self.size, self.location, self.already, b"", self.damaged)
+
 
 class Known(NamedTuple):
     """What the catalogue remembers of a message that is archived: enough to see that the server still means the same.

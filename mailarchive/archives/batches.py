@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from mailarchive.archives import durable
 from mailarchive.archives.durable import Draft
 from mailarchive.errors import ArchiveError, MissingError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mailarchive.archives.durable import Directory
 
 FEW: Final = 8
@@ -54,6 +53,8 @@ class Batch:
         self._open: list[Draft] = []
         self._many = False
         self.names_durable = True
+        # The folder is closed to others in any case; a mask that takes rights from us would need mending.
+        self._closed = durable.makes_files_ours()
 
     def next(self) -> Batch:
         """Begin another batch in the same place."""
@@ -63,11 +64,11 @@ class Batch:
         """Begin a file; it must be given to `keep` or dropped."""
         return self._tmp.draft(name)
 
-    def keep(self, draft: Draft, name: str, mtime: datetime | None) -> None:
-        """Take a written file into the batch, to get its final name at the commit."""
+    def keep(self, draft: Draft, name: str, mtime: int | None) -> None:
+        """Take a written file into the batch, to get its final name at the commit; `mtime` in seconds since 1970."""
         try:
             if not draft.linked:
-                draft.date(mtime)
+                draft.date(mtime, closed=self._closed)
                 if not self._together:
                     draft.close(sync=True)
                 elif self._many:

@@ -22,7 +22,6 @@ from mailarchive.errors import ArchiveError, TakenError, os_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
 
     from mailarchive.ports import Chunk
 
@@ -282,13 +281,13 @@ class Draft:
         except OSError as error:
             raise os_error(error, self.path) from None
 
-    def date(self, mtime: datetime | None = None) -> None:
-        """Set mode and modification time, whole seconds of it."""
+    def date(self, mtime: int | None = None, *, closed: bool = False) -> None:
+        """Set the modification time, in seconds since 1970, and the mode unless that is known to be right."""
         try:
-            os.fchmod(self._fd, 0o600)
+            if not closed:
+                os.fchmod(self._fd, 0o600)
             if mtime is not None:
-                seconds = int(mtime.timestamp())
-                os.utime(self._fd, (seconds, seconds))
+                os.utime(self._fd, (mtime, mtime))
         except OSError as error:
             raise os_error(error, self.path) from None
 
@@ -306,9 +305,9 @@ class Draft:
         except OSError as error:
             raise os_error(error, self.path) from None
 
-    def finish(self, mtime: datetime | None = None) -> None:
-        """Set the modification time, sync and close; after an error the file is lost."""
-        self.date(mtime)
+    def finish(self) -> None:
+        """Set the mode, sync and close; after an error the file is lost."""
+        self.date()
         self.close(sync=True)
 
     def drop(self) -> None:
@@ -481,6 +480,16 @@ def set_aside(directory: Directory, name: str, target: Directory) -> str:
 @cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
+
+
+def makes_files_ours() -> bool:
+    """Tell whether a file that is made with mode 0600 has it, whatever mask this process was started with."""
+    try:
+        with open("/proc/self/status", "rb") as status:  # noqa: PTH123 - a path would cost more than the reading
+            found = re.search(rb"^Umask:\s*([0-7]+)", status.read(), re.MULTILINE)
+    except OSError:
+        return False
+    return found is not None and not int(found[1], 8) & 0o600
 
 
 def can_sync_together() -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.archives import durable, numbering
@@ -243,12 +243,10 @@ class MaildirArchive(Records):
         assert box.batch is not None
         if choice.damaged:
             self._set_aside(box, choice.damaged)
-        name, when = choice.name, message.internal_date
-        mtime = when if when is not None and when.timestamp() >= 0 else None
-        box.batch.keep(draft, name, mtime)
-        found = NAME.fullmatch(name)
-        assert found is not None
-        box.pending[found.group(2)] = (stored.digest, name)
+        name = choice.name
+        epoch, hexes, _ = name.split(".", 2)
+        box.batch.keep(draft, name, int(epoch) if _has_date(message) else None)
+        box.pending[hexes] = (stored.digest, name)
 
     def _second(self, box: Box, choice: _Choice, stored: StoredMessage) -> Draft:
         """Begin a file with the octets of one in another mailbox.
@@ -333,14 +331,17 @@ class MaildirArchive(Records):
     def _name(self, box: Box, hexes: str, message: RemoteMessage, size: int) -> str:
         when, flags = message.internal_date, message.flags or frozenset()
         epoch = max(0, int(when.timestamp())) if when is not None else 0
-        letters = "".join(sorted(_FLAG_LETTERS[flag] for flag in flags if flag in _FLAG_LETTERS)) + box.letters(flags)
-        return f"{epoch}.{hexes}{SUFFIX},S={size}{self._separator}2,{letters}"
+        return f"{epoch}.{hexes}{SUFFIX},S={size}{self._separator}2,{_system_letters(flags)}{box.letters(flags)}"
 
     def _stored(self, box: Box, stored: StoredMessage, choice: _Choice) -> StoredMessage:
-        found = NAME.fullmatch(choice.name)
-        assert found is not None
-        location = Location(f"{box.folder}/{found.group(1)}")
-        return replace(stored, location=location, already=choice.already, damaged=bool(choice.damaged))
+        # What follows the first part is ours to know only where no mail program has had the file yet.
+        unique = choice.name.rpartition(f"{self._separator}2,")[0]
+        if choice.already:
+            found = NAME.fullmatch(choice.name)
+            assert found is not None
+            unique = found.group(1)
+        location = Location(f"{box.folder}/{unique}")
+        return StoredMessage(stored.digest, stored.size, location, choice.already, stored.head, bool(choice.damaged))
 
     def _renamed(self, location: Location) -> bool:
         """Tell whether the folder of a message has been changed since it was read; it is read anew then."""
@@ -351,6 +352,16 @@ class MaildirArchive(Records):
         folder, _, unique = location.rpartition("/")
         box = self._boxes.get(folder)
         return box.find(unique) if box is not None else None
+
+
+@lru_cache(maxsize=256)
+def _system_letters(flags: frozenset[str]) -> str:
+    return "".join(sorted(_FLAG_LETTERS[flag] for flag in flags if flag in _FLAG_LETTERS))
+
+
+def _has_date(message: RemoteMessage) -> bool:
+    """Tell whether a file can have the date of a message: one before 1970 is left out."""
+    return message.internal_date is not None and message.internal_date.timestamp() >= 0
 
 
 def _pour(incoming: Incoming, draft: Draft) -> tuple[Digest, int, bytes]:

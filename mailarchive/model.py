@@ -252,6 +252,7 @@ class Known(NamedTuple):
         put_back: Whether its octets were put back on the server once.
         octets: How many there are; a server may have estimated only, and knows them since they were fetched.
         archived_at: When a run archived it first under this UID.
+        evidence: Whether a run or its manifest vouches for it; a list alone says where it was, and never deletes it.
     """
 
     location: Location
@@ -262,6 +263,7 @@ class Known(NamedTuple):
     put_back: bool = False
     octets: int | None = None
     archived_at: datetime | None = None
+    evidence: bool = True
 
     def is_same(self, message: RemoteMessage) -> bool:
         """Tell whether a listed message can be the archived one."""
@@ -301,6 +303,30 @@ class Placement:
     object_id: str = ""
     confirmed: bool = False
     put_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Remnant:
+    """What the files of an archive tell of one message, without a catalogue and without a manifest.
+
+    Attributes:
+        folder: The parts of its folder.
+        flags: Flags and keywords; None if the files do not say.
+        internal_date: Aware; None if unknown. To the second and in UTC, unless `zoned`.
+        uid: Its UID or UIDL; None if no file says.
+        uidvalidity: Of that UID.
+        zoned: Whether `internal_date` is what the server said, with its zone.
+        proven: Whether octets and UID stand together in a block of ours, so that this is evidence.
+    """
+
+    folder: tuple[str, ...]
+    location: Location
+    flags: frozenset[str] | None = None
+    internal_date: datetime | None = None
+    uid: UID | UIDL | None = None
+    uidvalidity: int | None = None
+    zoned: bool = False
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)

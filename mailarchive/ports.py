@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Method,
         NotFetched,
         Placement,
+        Remnant,
         RemoteMessage,
         Sighting,
         StoredMessage,
@@ -247,6 +248,14 @@ class Archive(Protocol):
         """Give every message: the parts of its folder and its location."""
         ...
 
+    def remains(self) -> Iterator[Remnant]:
+        """Give what the files tell of every message: as `scan`, once for each UID that it has, or once without one."""
+        ...
+
+    def mailbox_of(self, folder: tuple[str, ...], delimiter: str | None) -> str | None:
+        """Give the full name of the mailbox that a folder is of; None if it is of none."""
+        ...
+
     def also(self, mailbox: Mailbox, stored: StoredMessage, message: RemoteMessage) -> StoredMessage:
         """Place a message that is durable already into another mailbox too, by a link where that can be.
 
@@ -293,8 +302,13 @@ class Archive(Protocol):
         """Give the ids of all runs that have left a manifest, in order."""
         ...
 
-    def told(self, run: str) -> Iterator[Mapping[str, object]]:
+    def told(self, run: str, bad: Callable[[str], None] | None = None) -> Iterator[Mapping[str, object]]:
         """Give the lines of the manifest of a run that was; a torn last line is left out.
+
+        Args:
+            run: Its id.
+            bad: Called with a sentence for each other line that cannot be read, which is then left out too; without
+                it, such a line is an error.
 
         Raises:
             MissingError: There is no such manifest. `ArchiveError`: it cannot be read.

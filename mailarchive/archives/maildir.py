@@ -18,8 +18,9 @@ from mailarchive.archives.box import NAME
 from mailarchive.archives.boxes import SUFFIX, Boxes
 from mailarchive.archives.marker import META
 from mailarchive.archives.records import Records
+from mailarchive.archives.remains import FLAG_LETTERS, remains
 from mailarchive.errors import ArchiveError, MissingError
-from mailarchive.model import ANSWERED, DRAFT, FLAGGED, FORWARDED, SEEN, Digest, Location, StoredMessage
+from mailarchive.model import Digest, Location, StoredMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,13 +30,11 @@ if TYPE_CHECKING:
     from mailarchive.archives.durable import Directory, Draft
     from mailarchive.archives.flat import FlatNames
     from mailarchive.archives.names import Names
-    from mailarchive.model import UID, UIDL, Mailbox, MailboxStatus, RemoteMessage
+    from mailarchive.model import UID, UIDL, Mailbox, MailboxStatus, Remnant, RemoteMessage
     from mailarchive.ports import Incoming
 
 HEAD = 64 * 1024
 _LOOKS = 3
-
-_FLAG_LETTERS = {DRAFT: "D", FLAGGED: "F", FORWARDED: "P", ANSWERED: "R", SEEN: "S"}
 
 
 class _Choice(NamedTuple):
@@ -199,6 +198,13 @@ class MaildirArchive(Records):
                     assert unique is not None
                     yield parts, Location(f"{box.folder}/{unique.group(1)}")
 
+    def remains(self) -> Iterator[Remnant]:
+        """Give what names and lists tell of every message, once for each UID that it has."""
+        for parts in self._boxes.maildirs():
+            box = self._boxes.get("/".join(parts))
+            if box is not None:
+                yield from remains(box, parts)
+
     def sweep(self) -> int:
         """Remove what interrupted runs left in `tmp`; gives the number of files. Only under the lock."""
         return self._boxes.sweep()
@@ -356,7 +362,7 @@ class MaildirArchive(Records):
 
 @lru_cache(maxsize=256)
 def _system_letters(flags: frozenset[str]) -> str:
-    return "".join(sorted(_FLAG_LETTERS[flag] for flag in flags if flag in _FLAG_LETTERS))
+    return "".join(sorted(FLAG_LETTERS[flag] for flag in flags if flag in FLAG_LETTERS))
 
 
 def _has_date(message: RemoteMessage) -> bool:

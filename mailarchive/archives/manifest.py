@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from mailarchive.archives.durable import AppendFile
 from mailarchive.errors import ArchiveError, MissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mailarchive.archives.durable import Directory
 
@@ -32,10 +32,18 @@ class RunManifest:
     def __init__(self, runs: Directory, run: str) -> None:
         self._file = AppendFile(runs, f"{run}.jsonl")
         self._runs = runs
+        self._second: datetime | None = None
 
     def write(self, **fields: object) -> None:
-        """Append one line; None values are left out."""
+        """Append one line; None values are left out.
+
+        A line says at which second it was written, unless that is the one of the line before.
+        """
         known = {name: value for name, value in fields.items() if value is not None}
+        second = datetime.now(UTC).replace(microsecond=0)
+        if second != self._second:
+            self._second = second
+            known["at"] = second.strftime("%Y-%m-%dT%H:%M:%SZ")
         self._file.write(_ENCODER.encode(known).encode("ascii") + b"\n")
 
     def sync(self) -> None:
@@ -63,12 +71,14 @@ def ids(meta: Directory) -> list[str]:
         runs.close()
 
 
-def told(meta: Directory, run: str) -> Iterator[dict[str, object]]:
+def told(meta: Directory, run: str, bad: Callable[[str], None] | None = None) -> Iterator[dict[str, object]]:
     """Give the lines of the manifest of a run; one at the end that cannot be read is a torn write and is left out.
 
     Args:
         meta: The folder that `runs` is in.
         run: The id of the run, maybe as a user typed it.
+        bad: Called with a sentence for each other line that cannot be read or is longer than `LINE`, before those
+            behind it are given; without it, the first such line is an error.
 
     Raises:
         MissingError: There is no such manifest.
@@ -86,9 +96,13 @@ def told(meta: Directory, run: str) -> Iterator[dict[str, object]]:
             raise MissingError(f"there is no manifest of a run {run}")
         path = f"{runs.path}/{name}"
         torn = 0
-        for number, line in enumerate(_lines(runs.read(name), path), 1):
+        for number, line in enumerate(_lines(runs.read(name), path, lenient=bad is not None), 1):
             if torn:
-                raise ArchiveError(f"{path}: line {torn} cannot be read")
+                sentence = f"{path}: line {torn} cannot be read"
+                if bad is None:
+                    raise ArchiveError(sentence)
+                bad(sentence)
+                torn = 0
             found = _parsed(line)
             if found is None:
                 torn = number
@@ -98,15 +112,21 @@ def told(meta: Directory, run: str) -> Iterator[dict[str, object]]:
         runs.close()
 
 
-def _lines(pieces: Iterator[bytes], path: str) -> Iterator[bytes]:
+def _lines(pieces: Iterator[bytes], path: str, *, lenient: bool) -> Iterator[bytes]:
+    """Part octets into lines; with `lenient`, one that is too long is given as an empty one, which is no line."""
     rest = b""
+    too_long = False
     for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")
-        if max(map(len, (*whole, rest))) > LINE:
+        if max(map(len, (*whole, rest))) > LINE and not lenient:
             raise ArchiveError(f"{path} has a line of more than {LINE} octets")
-        yield from whole
-    if rest:
-        yield rest
+        for line in whole:
+            yield b"" if too_long or len(line) > LINE else line
+            too_long = False
+        if len(rest) > LINE:
+            too_long, rest = True, b""
+    if rest or too_long:
+        yield b"" if too_long else rest
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -51,6 +51,10 @@ class Records:
         """Give the folder of a mailbox relative to the archive, with `/` between its parts."""
         return "/".join(self._names.folder(mailbox.name, mailbox.delimiter))
 
+    def mailbox_of(self, folder: tuple[str, ...], delimiter: str | None) -> str | None:
+        """Give the full name of the mailbox of a folder; None if it is of none."""
+        return self._names.mailbox(folder, delimiter)
+
     def secure(self) -> None:
         """Make everything that is there durable, whoever wrote it, so that reading it back reads the device."""
         self._root.sync_all()
@@ -71,11 +75,11 @@ class Records:
         finally:
             meta.close()
 
-    def told(self, run: str) -> Iterator[dict[str, object]]:
+    def told(self, run: str, bad: Callable[[str], None] | None = None) -> Iterator[dict[str, object]]:
         """Give the lines of the manifest of a run that was; a torn last line is left out."""
         meta = self._root.child(META)
         try:
-            yield from manifests.told(meta, run)
+            yield from manifests.told(meta, run, bad)
         finally:
             meta.close()
 

@@ -234,7 +234,9 @@ def test_what_a_run_wrote_is_told_as_it_is_read_from_disk(shelf: Shelf) -> None:
     )
     manifest.sync()
     manifest.write(type="lost")
-    told = list(archive.told("2026-11-23T081502Z-3fa9c1"))
+    told = [{**line} for line in archive.told("2026-11-23T081502Z-3fa9c1")]
+    for line in told:
+        line.pop("at", None)
     assert told == [
         {"manifest": 1, "run": "r", "started": "2014-03-01T10:00:00+01:00"},
         {
@@ -248,7 +250,7 @@ def test_what_a_run_wrote_is_told_as_it_is_read_from_disk(shelf: Shelf) -> None:
     ]
     assert all(type(key) is str for line in told for key in line)
     manifest.close()
-    assert list(archive.told("2026-11-23T081502Z-3fa9c1"))[2] == {"type": "lost"}
+    assert list(archive.told("2026-11-23T081502Z-3fa9c1"))[2]["type"] == "lost"
 
 
 @pytest.mark.parametrize(

@@ -325,8 +325,13 @@ def test_a_manifest_holds_plain_lines(shelf: MaildirShelf) -> None:
     manifest.sync()
     path = shelf.path / ".mailarchive" / "runs" / "run1.jsonl"
     lines = path.read_bytes().splitlines()
-    assert json.loads(lines[0]) == {"manifest": 1, "run": "run1", "cut_off": "2014-03-01T10:00:00+01:00"}
-    assert json.loads(lines[1]) == {"type": "archived", "mailbox": "\x1b[31mÉté", "flags": ["a", "b"]}
+    first, second = (json.loads(line) for line in lines)
+    at = first.pop("at")
+    assert timedelta() <= datetime.now(UTC) - datetime.fromisoformat(at) < timedelta(minutes=1)
+    assert first == {"manifest": 1, "run": "run1", "cut_off": "2014-03-01T10:00:00+01:00"}
+    # The second is said only where it is another one than that of the line before.
+    assert second.pop("at", None) != at
+    assert second == {"type": "archived", "mailbox": "\x1b[31mÉté", "flags": ["a", "b"]}
     assert b"\x1b" not in lines[1]
     manifest.close()
     with pytest.raises(ArchiveError):

@@ -17,7 +17,7 @@ from mailarchive.course import Course
 from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailboxError
 from mailarchive.events import Failed, Fetching, Gone, Held, MailboxFinished
 from mailarchive.job import Work
-from mailarchive.model import Digest, NotFetched, is_lasting
+from mailarchive.model import Digest, NotFetched, is_lasting, named
 from mailarchive.ports import at_once
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class _Mailbox:
                 seen = len(batch.unsure)
                 rest = self._fetch(box, part, short=short)
                 if self.remover is not None:
-                    _fetch_again(box, [*unsure, *batch.unsure[seen:]], part, work)
+                    _fetch_again(box, [*unsure, *batch.unsure[seen:]], part, work, batch.manifest)
                 for sentence in box.doubts[doubted:]:
                     work.warn(sentence, name)
                     work.held.setdefault(name, sentence)
@@ -173,7 +173,9 @@ class _Mailbox:
         return ()
 
 
-def _fetch_again(box: OpenMailbox, messages: Sequence[RemoteMessage], part: MailboxPlan, work: Work) -> None:
+def _fetch_again(
+    box: OpenMailbox, messages: Sequence[RemoteMessage], part: MailboxPlan, work: Work, manifest: Manifest
+) -> None:
     """Fetch a second time what did not have the announced size; only the same octets make it deletable.
 
     Sizes lie often, so that alone is no fault; a server that gives other octets each time is one.
@@ -193,6 +195,17 @@ def _fetch_again(box: OpenMailbox, messages: Sequence[RemoteMessage], part: Mail
         if uid in rows:
             same = rows[uid].digest == Digest(f"sha256:{digest.hexdigest()}")
             found[uid] = "" if same else CHANGING
+    for uid, hold in found.items():
+        # In the manifest too, because a catalogue can be lost.
+        manifest.write(
+            type="compared",
+            mailbox=name,
+            uidvalidity=uidvalidity,
+            **named(uid),
+            digest=rows[uid].digest,
+            hold=hold or None,
+        )
+    manifest.sync()
     work.catalogue.confirm(name, uidvalidity, found)
     for uid, hold in found.items():
         if hold:

@@ -38,6 +38,7 @@ class Batch:
 
     Attributes:
         mailbox: Its full name.
+        manifest: Of the run.
         archived: The UIDs of what has become durable so far. `unsure`: those of them of which other octets came than
             were announced.
     """
@@ -46,7 +47,7 @@ class Batch:
         self._mailbox = part.mailbox
         self.mailbox = part.mailbox.name
         self._status = part.status
-        self._manifest = manifest
+        self.manifest = manifest
         self._work = work
         self._entries: list[_Entry] = []
         self._flight: list[_Entry] = []
@@ -173,7 +174,7 @@ class Batch:
         if mailbox.name in self._introduced:
             return
         self._introduced.add(mailbox.name)
-        self._manifest.write(
+        self.manifest.write(
             type="mailbox",
             name=mailbox.name,
             folder=self._work.archive.folder(mailbox),
@@ -186,22 +187,24 @@ class Batch:
         mailbox, status = self._mailbox, self._status
         self._introduce(mailbox, status.uidvalidity)
         for placement, stored, message in entries:
-            self._manifest.write(
+            self.manifest.write(
                 type="archived",
                 mailbox=mailbox.name,
                 uidvalidity=status.uidvalidity,
                 **named(placement.uid),
                 digest=placement.digest,
                 size=placement.size,
+                announced=placement.size_announced,
                 internal_date=placement.internal_date,
                 flags=placement.flags,
                 location=placement.location,
                 already=True if stored.already else None,
                 gm_msgid=message.object_id if message.labels is not None else None,
+                emailid=(message.object_id or None) if message.labels is None else None,
                 labels=message.labels,
                 hold=placement.hold or None,
             )
-        self._manifest.sync()
+        self.manifest.sync()
 
     def _tell(self, placement: Placement, stored: StoredMessage) -> None:
         work, name = self._work, self._mailbox.name

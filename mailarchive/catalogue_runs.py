@@ -97,10 +97,11 @@ class Chronicle:
             )
 
     def finish(self, run: str, facts: Mapping[str, object]) -> None:
-        """Commit how a run ended."""
+        """Commit how a run ended; `facts` may say when, or it is now."""
         with self._file.transaction() as db:
             result = json.dumps(dict(facts), default=str)
-            db.execute("UPDATE run SET ended = ?, result = ? WHERE id = ?", (stamp(), result, run))
+            ended = str(facts.get("ended") or stamp())
+            db.execute("UPDATE run SET ended = ?, result = ? WHERE id = ?", (ended, result, run))
 
 
 def stamp() -> str:

@@ -91,7 +91,7 @@ class Course:
         tell_alerts(self._source, work)
         finished = self._finished(trouble, clock() - begun)
         if self._manifest is not None:
-            finished = _ended(work, self._manifest, finished)
+            finished = _ended(work, self._manifest, finished, sane=self._sane)
         work.report(finished)
         return finished
 
@@ -385,7 +385,7 @@ def close(work: Work, manifest: Manifest, finished: _Ended, counts: Mapping[str,
     return finished
 
 
-def _ended(work: Work, manifest: Manifest, finished: Finished) -> Finished:
+def _ended(work: Work, manifest: Manifest, finished: Finished, *, sane: bool) -> Finished:
     total = finished.total
     counts = {"selected": total.selected, "already": total.already, "archived": total.archived, "failed": total.failed}
     if finished.deleting:
@@ -396,6 +396,7 @@ def _ended(work: Work, manifest: Manifest, finished: Finished) -> Finished:
         manifest,
         finished,
         counts,
+        sane=sane or None,
         quota_before=[before.used, before.limit] if before else None,
         quota_after=[after.used, after.limit] if after else None,
     )

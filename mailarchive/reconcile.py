@@ -18,7 +18,7 @@ from mailarchive.expunge import fingerprint, same_message, trash_of
 from mailarchive.model import DELETED, ItemState, Method, in_order, is_lasting, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mailarchive.job import Work
     from mailarchive.model import UID, UIDL, Mailbox, Placement, Sighting
@@ -80,7 +80,7 @@ def _writing(
         _close(work, manifest, batch, _all(batch, ItemState.ABANDONED), reason=reason, given_back=batch.lifted)
         return
     if batch.lifted:
-        _give_back(box, work, batch)
+        _give_back(box, work, manifest, batch)
         batch = replace(batch, lifted=frozenset())
     states, marked = _states(box, batch)
     ours = [uid for uid in marked if states[uid] is ItemState.ROLLED_BACK]
@@ -95,7 +95,7 @@ def _writing(
     _close(work, manifest, batch, states)
 
 
-def _give_back(box: WritableMailbox, work: Work, batch: OpenBatch) -> None:
+def _give_back(box: WritableMailbox, work: Work, manifest: Manifest, batch: OpenBatch) -> None:
     """Put the marks of strangers on again, each on the message that had it and on no other."""
     same = []
     for sighting in box.probe(in_order(batch.lifted)):
@@ -111,7 +111,14 @@ def _give_back(box: WritableMailbox, work: Work, batch: OpenBatch) -> None:
                 )
     if same:
         box.mark(in_order(same), deleted=True)
+    _write_given_back(manifest, batch, batch.lifted)
+    manifest.sync()
     work.catalogue.settle(batch.number, {}, batch.lifted)
+
+
+def _write_given_back(manifest: Manifest, batch: OpenBatch, uids: Iterable[UID | UIDL]) -> None:
+    for uid in in_order(uids):
+        manifest.write(type="given_back", mailbox=batch.mailbox, uidvalidity=batch.uidvalidity, **named(uid))
 
 
 def _looking(box: OpenMailbox, work: Work, manifest: Manifest, batch: OpenBatch) -> None:
@@ -186,16 +193,19 @@ def _close(
 ) -> None:
     """Record what came of a batch, and tell it."""
     for row, _ in batch.items:
-        if states[row.uid].deleted:
+        state = states[row.uid]
+        if state is not ItemState.INTENT:
             manifest.write(
-                type="expunged",
+                type="expunged" if state.deleted else "kept",
                 of=batch.run,
                 mailbox=batch.mailbox,
                 uidvalidity=batch.uidvalidity,
                 **named(row.uid),
                 digest=row.digest,
                 method=batch.method.value,
+                state=None if state.deleted else state.value,
             )
+    _write_given_back(manifest, batch, given_back)
     manifest.sync()
     work.catalogue.settle(batch.number, states, given_back)
     counts = [list(states.values()).count(state) for state in ItemState]

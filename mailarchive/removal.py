@@ -214,8 +214,18 @@ class _Ward:
                 internal_date=item.fresh.internal_date,
                 flags=item.fresh.flags,
                 labels=item.fresh.labels,
+                object_id=item.fresh.object_id or None,
+                ident=item.ident,
                 location=item.location,
                 method=order.how.method.value,
+            )
+        for uid in in_order(order.strangers):
+            manifest.write(
+                type="lifted",
+                mailbox=self.name,
+                uidvalidity=order.uidvalidity,
+                **named(uid),
+                fingerprint=order.fingerprints.get(uid, ""),
             )
         manifest.sync()
         return self.work.catalogue.intend(self.work.run.id, order)
@@ -236,9 +246,12 @@ class _Ward:
                     method=order.how.method.value,
                     state=None if state.deleted else state.value,
                 )
+        given_back = order.strangers - result.lifted
+        for uid in in_order(given_back):
+            remover.manifest.write(type="given_back", mailbox=self.name, uidvalidity=order.uidvalidity, **named(uid))
         try:
             remover.manifest.sync()
-            work.catalogue.settle(number, result.states, order.strangers - result.lifted)
+            work.catalogue.settle(number, result.states, given_back)
         finally:
             # Even if the disk does not take it: what is gone is gone, and is told so.
             self._tell(order, result)

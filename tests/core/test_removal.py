@@ -141,6 +141,8 @@ def test_the_manifest_names_each_message_before_and_after(world: World) -> None:
         "internal_date": old(0).internal_date,
         "flags": {"\\Seen"},
         "labels": None,
+        "object_id": None,
+        "ident": row.ident,
         "location": row.location,
         "method": "expunge",
     }

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from mailarchive.expunge import ExpungeOrder
 
 EVIDENCE: Final = ("fetched", "manifest")
-"""Origins of the rows that say what a mailbox of the server holds."""
+"""Origins of the rows that a deletion may rest on."""
+
+LISTED: Final = "uidlist"
+"""Origin of the rows that only a list beside the mail speaks for: archived as far as a backup goes, and no evidence."""
 
 _AT_ONCE = 900
 """Values in one statement; the oldest SQLite takes 999."""
@@ -40,7 +43,7 @@ _COPIES = (
 )
 _KNOWN = (
     "p.uid, p.location, p.size_announced, p.internal_date, c.size IS NOT p.size_announced AND NOT p.confirmed, p.hold,"
-    " c.size, p.archived_at"
+    " c.size, p.archived_at, p.origin"
 )
 _WHOLE = (
     "p.uid, c.digest, c.size, p.location, p.internal_date, p.flags, p.size_announced, p.ident, p.hold, p.origin,"
@@ -85,13 +88,21 @@ class SqliteCatalogue(Chronicle):
         """Say which UIDs of this generation of a mailbox are archived, where, and what the server said of them."""
         with self._file.reading() as db:
             # Some POP3 servers give the UIDL of a deleted message to another one; a UID is never given again.
-            where = "p.origin IN (?, ?) AND (p.expunged_at IS NULL OR typeof(p.uid) = 'integer')"
-            rows = db.execute(_select(_KNOWN, where), (mailbox, uidvalidity or 0, *EVIDENCE))
+            where = "p.origin IN (?, ?, ?) AND (p.expunged_at IS NULL OR typeof(p.uid) = 'integer')"
+            rows = db.execute(_select(_KNOWN, where), (mailbox, uidvalidity or 0, *EVIDENCE, LISTED))
             return {
                 _uid(uid): Known(
-                    Location(location), size, instant(date), bool(unsure), hold, bool(put_back), octets, instant(at)
+                    Location(location),
+                    size,
+                    instant(date),
+                    bool(unsure),
+                    hold,
+                    bool(put_back),
+                    octets,
+                    instant(at),
+                    evidence=origin in EVIDENCE,
                 )
-                for uid, location, size, date, unsure, hold, octets, at, put_back in rows
+                for uid, location, size, date, unsure, hold, octets, at, origin, put_back in rows
             }
 
     def numbered(self, mailbox: str, uidvalidity: int | None) -> Iterator[tuple[UID | UIDL, Location]]:
@@ -119,10 +130,10 @@ class SqliteCatalogue(Chronicle):
         found: dict[Digest, Location] = {}
         with self._file.reading() as db:
             for begin in range(0, len(digests), _AT_ONCE):
-                part = [_raw(digest) for digest in digests[begin : begin + _AT_ONCE]]
+                part = [raw(digest) for digest in digests[begin : begin + _AT_ONCE]]
                 marks = ", ".join("?" * len(part))
                 rows = db.execute(_COPIES.replace("?", marks), part)
-                found.update((_digest(digest), Location(location)) for digest, location in rows)
+                found.update((digest_of(digest), Location(location)) for digest, location in rows)
         return found
 
     def located(self) -> dict[Location, tuple[Digest, int]]:
@@ -131,7 +142,7 @@ class SqliteCatalogue(Chronicle):
             rows = db.execute(
                 "SELECT DISTINCT p.location, c.digest, c.size FROM placement p JOIN content c ON c.id = p.content"
             )
-            return {Location(place): (_digest(digest), size) for place, digest, size in rows}
+            return {Location(place): (digest_of(digest), size) for place, digest, size in rows}
 
     def record(self, run: str, placements: Sequence[Placement]) -> None:
         """Commit placements whose octets are durable, in one transaction.
@@ -144,7 +155,7 @@ class SqliteCatalogue(Chronicle):
             db.executemany("INSERT OR IGNORE INTO mailbox (name) VALUES (?)", {(row.mailbox,) for row in placements})
             db.executemany(
                 "INSERT OR IGNORE INTO content (digest, size) VALUES (?, ?)",
-                [(_raw(placement.digest), placement.size) for placement in placements],
+                [(raw(placement.digest), placement.size) for placement in placements],
             )
             db.executemany(
                 "INSERT INTO placement (mailbox, uidvalidity, uid, content, location, internal_date, flags,"
@@ -191,8 +202,9 @@ class SqliteCatalogue(Chronicle):
         with self._file.transaction() as db:
             proved = db.executemany(
                 "UPDATE placement SET verified_at = ? WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?)"
-                " AND uidvalidity = ? AND uid = ? AND content = (SELECT id FROM content WHERE digest = ?)",
-                [(now, name, uidvalidity, item.uid, _raw(item.digest)) for item in order.items],
+                " AND uidvalidity = ? AND uid = ? AND content = (SELECT id FROM content WHERE digest = ?)"
+                " AND origin IN (?, ?)",
+                [(now, name, uidvalidity, item.uid, raw(item.digest), *EVIDENCE) for item in order.items],
             ).rowcount
             if proved != len(order.items):
                 raise ArchiveError(
@@ -206,7 +218,7 @@ class SqliteCatalogue(Chronicle):
             assert batch is not None
             db.executemany(
                 "INSERT INTO expunge_item (batch, uid, digest, was_deleted, state) VALUES (?, ?, ?, ?, 'intent')",
-                [(batch, item.uid, _raw(item.digest), item.was_deleted) for item in order.items],
+                [(batch, item.uid, raw(item.digest), item.was_deleted) for item in order.items],
             )
             db.executemany(
                 "INSERT INTO foreign_mark (batch, uid, state, fingerprint) VALUES (?, ?, 'lifted', ?)",
@@ -262,7 +274,7 @@ class SqliteCatalogue(Chronicle):
             db.executemany(
                 "INSERT INTO put_back (digest, ident, run, at) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (digest, ident) DO UPDATE SET run = excluded.run, at = excluded.at",
-                [(_raw(digest), ident, run, now) for digest, ident in messages],
+                [(raw(digest), ident, run, now) for digest, ident in messages],
             )
 
     def _whole(self, mailbox: str, uidvalidity: int | None, uids: Sequence[UID | UIDL]) -> dict[UID | UIDL, Placement]:
@@ -292,7 +304,7 @@ class SqliteCatalogue(Chronicle):
             mailbox,
             uidvalidity,
             Method(method),
-            tuple((replace(rows[uid], digest=_digest(digest)), bool(marked)) for uid, digest, marked in items),
+            tuple((replace(rows[uid], digest=digest_of(digest)), bool(marked)) for uid, digest, marked in items),
             frozenset(fingerprints),
             fingerprints,
             instant(opened_at),
@@ -307,12 +319,14 @@ def _select(columns: str, condition: str) -> str:
     )
 
 
-def _raw(digest: Digest) -> bytes:
+def raw(digest: Digest) -> bytes:
+    """Give a digest as it stands in the file."""
     return bytes.fromhex(digest.removeprefix("sha256:"))
 
 
-def _digest(raw: bytes) -> Digest:
-    return Digest(f"sha256:{raw.hex()}")
+def digest_of(octets: bytes) -> Digest:
+    """Read a digest as it stands in the file."""
+    return Digest(f"sha256:{octets.hex()}")
 
 
 def _uid(value: int | str) -> UID | UIDL:
@@ -326,7 +340,7 @@ def _placement(mailbox: str, uidvalidity: int | None, row: tuple[Any, ...]) -> P
         mailbox=mailbox,
         uidvalidity=uidvalidity,
         uid=_uid(uid),
-        digest=_digest(digest),
+        digest=digest_of(digest),
         size=size,
         location=Location(location),
         internal_date=instant(date),
@@ -348,7 +362,7 @@ def _row(placement: Placement, run: str, now: str) -> tuple[object, ...]:
         placement.mailbox,
         placement.uidvalidity or 0,
         placement.uid,
-        _raw(placement.digest),
+        raw(placement.digest),
         placement.location,
         date.isoformat() if date is not None else None,
         " ".join(sorted(flags)) if flags is not None else None,

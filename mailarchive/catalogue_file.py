@@ -182,12 +182,7 @@ class CatalogueFile:
 
     def _begin_anew(self, path: Path, *, network: bool) -> None:
         """Set a catalogue aside that cannot be used, and begin an empty one."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        self.set_aside = path.with_name(f"{path.name}.set-aside-{stamp}")
-        path.rename(self.set_aside)
-        for suffix in ("-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                Path(f"{path}{suffix}").rename(f"{self.set_aside}{suffix}")
+        self.set_aside = set_aside(path)
         self._open(path, network=network)
 
     @contextmanager
@@ -213,6 +208,21 @@ class CatalogueFile:
             ) from None
         except OSError as error:
             raise os_error(error, str(path)) from None
+
+
+def set_aside(path: Path) -> Path | None:
+    """Give a catalogue and its journals another name; None if there is nothing.
+
+    The file goes first: without its WAL it may lack what was committed last, and a WAL without its file is dropped by
+    SQLite.
+    """
+    aside = path.with_name(f"{path.name}.set-aside-{datetime.now(UTC).strftime('%Y%m%dT%H%M%S%f')}")
+    moved = False
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+            moved = moved or not suffix
+    return aside if moved else None
 
 
 @contextmanager

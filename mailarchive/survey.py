@@ -129,7 +129,7 @@ def _list(
     held = box.doubts[0] if box.doubts else ""
     if _compare(mailbox, box.status, work):
         held = held or "the server has numbered this mailbox anew"
-    known = _known(mailbox, box.status, work)
+    known = _known(mailbox, box.status, work, proved=deleting and fetching)
     already, fetch, unsure, lost = [], [], [], 0
     stays: dict[UID | UIDL, str] = {}
     for message in chosen:
@@ -147,6 +147,7 @@ def _list(
     if lost:
         what = "are no longer whole in the archive" + (" and are fetched again" if fetching else "")
         work.warn(f"{lost} archived messages {what}", mailbox.name, serious=not fetching)
+    _tell_unproved(sum(not known[message.uid].evidence for message in already) if deleting else 0, mailbox, work)
     if fetch and not fetching:
         what = "are not archived and stay; `mailarchive backup` fetches them"
         work.warn(f"{len(fetch)} of the chosen messages {what}", mailbox.name, serious=False)
@@ -162,7 +163,11 @@ def _listed(box: OpenMailbox, mailbox: Mailbox, work: Work, *, dated: bool) -> S
     if lasting := sum(not is_lasting(message.uid) for message in messages):
         what = "have no lasting name on this server (UIDL): they are fetched each time, and compared by content"
         work.warn(f"{lasting} messages {what}", mailbox.name, serious=False)
-    rows = work.catalogue.placements(mailbox.name, box.status.uidvalidity)
+    rows = {
+        uid: row
+        for uid, row in work.catalogue.placements(mailbox.name, box.status.uidvalidity).items()
+        if row.evidence or work.how is None
+    }
     asked = dict(work.catalogue.dates(mailbox.name))
     dates: dict[UID | UIDL, datetime | None] = {}
     for message in messages:
@@ -191,6 +196,8 @@ def _listed(box: OpenMailbox, mailbox: Mailbox, work: Work, *, dated: bool) -> S
 
 def _stays(message: RemoteMessage, envelope: Envelope | None, row: Known | None, work: Work, *, fetching: bool) -> str:
     """Say why a message will stay on the server, as far as is known now; empty if nothing speaks for it."""
+    if row is not None and not row.evidence:
+        return Refusal.NO_PROOF.value
     if row is not None and row.hold:
         return Refusal.HOLD.value
     if row is not None and row.unsure and not fetching:
@@ -208,10 +215,21 @@ def _stays(message: RemoteMessage, envelope: Envelope | None, row: Known | None,
     return Refusal.TOO_FRESH.value if work.archived_before is not None and fresh else ""
 
 
-def _known(mailbox: Mailbox, status: MailboxStatus, work: Work) -> Mapping[UID | UIDL, Known]:
-    """Say what is archived of a mailbox; nothing is known where a UID means nothing in the next session."""
+def _tell_unproved(count: int, mailbox: Mailbox, work: Work) -> None:
+    if count:
+        what = "are archived as far as a list says, and stay; `mailarchive backup --delete` fetches them again first"
+        work.warn(f"{count} of the chosen messages {what}", mailbox.name, serious=False)
+
+
+def _known(mailbox: Mailbox, status: MailboxStatus, work: Work, *, proved: bool) -> Mapping[UID | UIDL, Known]:
+    """Say what is archived of a mailbox; nothing is known where a UID means nothing in the next session.
+
+    With `proved`, what only a list speaks for is not known: nothing is deleted on its word, and a run that may delete
+    fetches such a message again.
+    """
     if status.uidvalidity is not None and status.uids_stick:
-        return work.catalogue.placements(mailbox.name, status.uidvalidity)
+        rows = work.catalogue.placements(mailbox.name, status.uidvalidity)
+        return {uid: row for uid, row in rows.items() if row.evidence} if proved else rows
     why = "keeps no UIDs" if status.uidvalidity is not None else "gives no UIDVALIDITY"
     work.warn(
         f"the server {why} here: everything is fetched each time, and compared by content", mailbox.name, serious=False

@@ -417,6 +417,49 @@ class VerifyFinished:
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Reindexing:
+    """The messages of an archive are about to be read, `count` of them, to make its catalogue anew."""
+
+    archive: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReindexFinished:
+    """A catalogue was made from the files, or was not.
+
+    Attributes:
+        read: Messages that were read, of `size` octets in all.
+        placed: Places on the server that manifests vouch for. `listed`: that only a list beside the mail names.
+        expunged: Those of both whose message has left the server by our hand.
+        unplaced: Files of which nothing says where they were.
+        open: Messages whose deletion was begun, and nobody knows the end of; the next run looks.
+        runs: Manifests that were read.
+        flaws: What is wrong with messages, and with how many, in the order of `Flaw`, none that is 0.
+        complete: Whether the catalogue is a new one; else it is as it was.
+        set_aside: The name under which the old one is kept; empty for none.
+        error: One line if it was cut short, with `hint`.
+    """
+
+    archive: str
+    read: int
+    size: int
+    placed: int
+    listed: int
+    expunged: int
+    unplaced: int
+    open: int
+    runs: int
+    flaws: tuple[tuple[Flaw, int], ...]
+    exit_code: ExitCode
+    complete: bool = True
+    set_aside: str = ""
+    seconds: float = 0.0
+    error: str = ""
+    hint: str = ""
+
+
 Event: TypeAlias = (
     Started
     | Listing
@@ -444,6 +487,8 @@ Event: TypeAlias = (
     | Verifying
     | Verified
     | VerifyFinished
+    | Reindexing
+    | ReindexFinished
 )
 
 Report: TypeAlias = Callable[[Event], None]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mailarchive.errors import ArchiveError
 from mailarchive.model import UID, Digest, Location
+from mailarchive.retold import number, text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,33 +63,17 @@ def _read(line: Mapping[str, object]) -> Lost:
     try:
         date = line.get("internal_date")
         return Lost(
-            mailbox=_text(line["mailbox"]),
-            uidvalidity=_number(line["uidvalidity"]),
-            uid=UID(_number(line["uid"])) if "uid" in line else None,
-            digest=Digest(_text(line["digest"])),
-            size=_number(line["size"]),
-            location=Location(_text(line["location"])),
-            internal_date=datetime.fromisoformat(_text(date)) if date is not None else None,
-            flags=_texts(line.get("flags")),
-            labels=_texts(line.get("labels")),
-            uidnext=_number(line.get("uidnext") or 1),
-            announced=_number(line["announced"]) if line.get("announced") is not None else None,
+            mailbox=text(line["mailbox"]),
+            uidvalidity=number(line["uidvalidity"]),
+            uid=UID(number(line["uid"])) if "uid" in line else None,
+            digest=Digest(text(line["digest"])),
+            size=number(line["size"]),
+            location=Location(text(line["location"])),
+            internal_date=datetime.fromisoformat(text(date)) if date is not None else None,
+            flags=texts(line.get("flags")),
+            labels=texts(line.get("labels")),
+            uidnext=number(line.get("uidnext") or 1),
+            announced=number(line["announced"]) if line.get("announced") is not None else None,
         )
     except (KeyError, TypeError, ValueError):
         raise ArchiveError("the manifest of that run cannot be read", hint="its format is not known here") from None
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _number(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _texts(value: object) -> frozenset[str]:
-    return frozenset(_text(each) for each in value) if isinstance(value, list) else frozenset()

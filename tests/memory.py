@@ -28,12 +28,14 @@ from mailarchive.model import (
     Method,
     NotFetched,
     Quota,
+    Remnant,
     RemoteMessage,
     Sighting,
     StoredMessage,
     in_order,
 )
 from mailarchive.ports import ExpungeResult, OpenBatch
+from mailarchive.rebuilding import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -45,6 +47,10 @@ if TYPE_CHECKING:
         Criteria,
         Placement,
     )
+    from mailarchive.rebuilding import Copy
+
+
+EVIDENCE = ("fetched", "manifest")
 
 
 class Stopped(BaseException):
@@ -416,6 +422,7 @@ class MemoryArchive:
     """An archive in memory; `durable` is what a power cut leaves.
 
     `unreadable` are locations that cannot be read, and why; `read_cold` those that were read back from the device.
+    `lists` say of locations what lists beside them say. A manifest line with a field `torn` cannot be read.
     """
 
     id = "0" * 32
@@ -433,6 +440,7 @@ class MemoryArchive:
         self.numbers: list[tuple[str, int | None, dict[UID | UIDL, Location], bool]] = []
         self.unreadable: dict[Location, Exception] = {}
         self.read_cold: list[Location] = []
+        self.lists: dict[Location, list[Remnant]] = {}
         self.steps = steps or Steps()
 
     def folder(self, mailbox: Mailbox) -> str:
@@ -527,6 +535,15 @@ class MemoryArchive:
             raise self.fail_number
         self.numbers.append((mailbox.name, status.uidvalidity, dict(rows()), changed))
 
+    def remains(self) -> Iterator[Remnant]:
+        """Give what a test says of each, in the place of files."""
+        for parts, location in self.scan():
+            yield from self.lists.get(location) or [Remnant(parts, location)]
+
+    def mailbox_of(self, folder: tuple[str, ...], delimiter: str | None) -> str | None:
+        """Name the mailbox."""
+        return (delimiter or "/").join(folder)
+
     def manifest(self, run: str) -> MemoryManifest:
         """Begin a manifest."""
         assert run not in self.manifests
@@ -540,11 +557,17 @@ class MemoryArchive:
         """Name them."""
         return sorted(self.manifests)
 
-    def told(self, run: str) -> Iterator[dict[str, object]]:
+    def told(self, run: str, bad: Callable[[str], None] | None = None) -> Iterator[dict[str, object]]:
         """Give the durable lines of a manifest, as they are read back from JSON."""
         if run not in self.manifests:
             raise MissingError(f"there is no manifest of a run {run}")
-        yield from self.manifests[run].told()
+        for line in self.manifests[run].told():
+            if "torn" in line:
+                if bad is None:
+                    raise ArchiveError("a line cannot be read")
+                bad("a line cannot be read")
+            else:
+                yield line
 
 
 @dataclass
@@ -596,21 +619,21 @@ class MemoryCatalogue:
                 row.put_back,
                 row.size,
                 row.archived_at,
+                row.origin != "uidlist",
             )
-            for uid, row in self.rows(mailbox, uidvalidity, here).items()
+            for uid, row in self._rows(mailbox, uidvalidity, here, *EVIDENCE, "uidlist").items()
         }
 
     def rows(self, mailbox: str, uidvalidity: int | None, uids: Sequence[UID | UIDL]) -> dict[UID | UIDL, Placement]:
         """Give whole rows."""
-        found = {uid: self.table.get((mailbox, uidvalidity or 0, uid)) for uid in uids}
-        return {uid: self._told(row) for uid, row in found.items() if row and row.origin in ("fetched", "manifest")}
+        return self._rows(mailbox, uidvalidity, uids, *EVIDENCE)
 
     def numbered(self, mailbox: str, uidvalidity: int | None) -> Iterator[tuple[UID | UIDL, Location]]:
         """Say what has which UID."""
         for (name, generation, uid), row in sorted(
             self.table.items(), key=lambda item: (not isinstance(item[0][2], int), item[0][2])
         ):
-            if (name, generation) == (mailbox, uidvalidity or 0) and row.origin in ("fetched", "manifest"):
+            if (name, generation) == (mailbox, uidvalidity or 0) and row.origin in (*EVIDENCE, "uidlist"):
                 yield uid, row.location
 
     def locations(self, digests: Sequence[Digest]) -> dict[Digest, Location]:
@@ -668,7 +691,10 @@ class MemoryCatalogue:
         """Commit what is about to be deleted."""
         name, uidvalidity = order.mailbox.name, order.uidvalidity
         keys = {(name, uidvalidity, item.uid): item.digest for item in order.items}
-        if any(key not in self.table or self.table[key].digest != digest for key, digest in keys.items()):
+        if any(
+            key not in self.table or self.table[key].digest != digest or self.table[key].origin not in EVIDENCE
+            for key, digest in keys.items()
+        ):
             raise ArchiveError("the catalogue does not hold all that is to be deleted; nothing is")
         if self.fail_intent is not None:
             raise self.fail_intent
@@ -762,9 +788,88 @@ class MemoryCatalogue:
         with self.steps.step("commit"):
             self.runs[run].update(facts, ended=True)
 
+    def _rows(
+        self, mailbox: str, uidvalidity: int | None, uids: Sequence[UID | UIDL], *origins: str
+    ) -> dict[UID | UIDL, Placement]:
+        found = {uid: self.table.get((mailbox, uidvalidity or 0, uid)) for uid in uids}
+        return {uid: self._told(row) for uid, row in found.items() if row and row.origin in origins}
+
     def _told(self, row: Placement) -> Placement:
         put_back = any(digest == row.digest or (ident and ident == row.ident) for digest, ident in self.put_back)
         return replace(row, put_back=put_back)
+
+
+class MemoryRebuild(MemoryCatalogue):
+    """A catalogue that is made from files, in memory; see `rebuilding.Rebuilding`."""
+
+    def __init__(self, steps: Steps | None = None) -> None:
+        super().__init__(steps)
+        self.kept: dict[Location, Copy] = {}
+        self.left_at: dict[tuple[str, int, UID | UIDL], datetime | None] = {}
+        self.completed = False
+
+    def keep(self, copies: Sequence[Copy]) -> None:
+        """Take note."""
+        with self.steps.step("keep"):
+            self.kept.update({copy.location: copy for copy in copies})
+
+    def copies(self, digests: Collection[Digest]) -> dict[Digest, list[Copy]]:
+        """Find by digest."""
+        found: dict[Digest, list[Copy]] = {}
+        for _, copy in sorted(self.kept.items()):
+            if copy.digest in digests:
+                found.setdefault(copy.digest, []).append(copy)
+        return found
+
+    def copies_at(self, locations: Collection[Location]) -> dict[Location, Copy]:
+        """Find by location."""
+        return {place: copy for place, copy in self.kept.items() if place in locations}
+
+    def leave(self, mailbox: str, uidvalidity: int | None, left: Mapping[UID | UIDL, datetime | None]) -> None:
+        """Commit that they left."""
+        keys = {(mailbox, uidvalidity or 0, uid): at for uid, at in left.items()}
+        self.left_at.update({key: at for key, at in keys.items() if key in self.table})
+        self.expunged.update(key for key in keys if key in self.table)
+
+    def reopen(self, batch: OpenBatch) -> None:
+        """Commit an open batch."""
+        proof = {row.uid: (row.digest, was_deleted) for row, was_deleted in batch.items}
+        states = dict.fromkeys(proof, ItemState.INTENT)
+        self.batches[len(self.batches) + 1] = MemoryBatch(
+            batch.run,
+            batch.mailbox,
+            batch.uidvalidity,
+            batch.method,
+            proof,
+            states,
+            set(batch.lifted),
+            batch.fingerprints,
+            batch.opened_at,
+        )
+
+    def strike(self, run: str) -> None:
+        """Forget a run."""
+        del self.runs[run]
+
+    def live(self, mailbox: str, uidvalidity: int | None) -> int:
+        """Count."""
+        return sum(key[:2] == (mailbox, uidvalidity or 0) and key not in self.expunged for key in self.table)
+
+    def totals(self) -> Totals:
+        """Count."""
+        rows = list(self.table.values())
+        placed = {row.location for row in rows}
+        return Totals(
+            sum(row.origin in EVIDENCE for row in rows),
+            sum(row.origin == "uidlist" for row in rows),
+            len(self.expunged),
+            sum(location not in placed for location in self.kept),
+        )
+
+    def complete(self) -> str:
+        """Be complete."""
+        self.completed = True
+        return ""
 
 
 def never() -> None:

@@ -18,6 +18,7 @@ from mailarchive.cli.demo import demo
 from mailarchive.cli.import_ import import_
 from mailarchive.cli.options import Shared, shared_options, show_traceback
 from mailarchive.cli.prune import prune
+from mailarchive.cli.reindex import reindex
 from mailarchive.cli.undo import undo
 from mailarchive.cli.verify import verify
 from mailarchive.errors import ExitCode, MailarchiveError, UsageError
@@ -50,6 +51,7 @@ cli.add_command(backup)
 cli.add_command(demo)
 cli.add_command(import_)
 cli.add_command(prune)
+cli.add_command(reindex)
 cli.add_command(undo)
 cli.add_command(verify)
 

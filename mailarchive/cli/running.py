@@ -266,9 +266,14 @@ def _task(
     return _Task(make_run(command, target, started, words, policy.before), policy, deletion)
 
 
+def new_id(started: datetime) -> str:
+    """Make the id of a run; ids sort by time."""
+    return f"{started.astimezone(UTC).strftime('%Y-%m-%dT%H%M%SZ')}-{secrets.token_hex(3)}"
+
+
 def make_run(command: str, target: Target, started: datetime, selection: str, cut_off: datetime | None) -> Run:
     """Give a run on a target its id."""
-    number = f"{started.astimezone(UTC).strftime('%Y-%m-%dT%H%M%SZ')}-{secrets.token_hex(3)}"
+    number = new_id(started)
     return Run(
         id=number,
         command=command,
@@ -344,9 +349,11 @@ def open_places(
             empty = Path(stack.enter_context(TemporaryDirectory(prefix="mailarchive-")))
             found = open_for_writing(empty, identity, run=run.id, started="", kind=target.kind, remember=False)
         stack.enter_context(found)
+        gone = not found.catalogue.exists() and bool(found.mail.runs())
         catalogue = stack.enter_context(SqliteCatalogue.snapshot(found.catalogue, found.marker.id))
-        if catalogue.set_aside is not None:
-            screen(Warned("the catalogue cannot be used; the plan is made as if nothing were archived"))
+        if catalogue.set_aside is not None or gone:
+            what = "is gone" if gone else "cannot be used"
+            screen(Warned(f"the catalogue {what}; the plan is made as if nothing were archived; {_advice(found)}"))
         return found.mail, catalogue
     started = run.started.strftime("%H:%M")
     opened = open_for_writing(
@@ -363,14 +370,18 @@ def open_places(
 
 
 def _catalogue(stack: ExitStack, opened: OpenArchive, screen: Screen) -> SqliteCatalogue:
+    gone = not opened.catalogue.exists() and bool(opened.mail.runs())
     catalogue = SqliteCatalogue(opened.catalogue, opened.marker.id, network=opened.network)
     stack.callback(catalogue.close)
-    if catalogue.set_aside is not None:
-        screen(
-            Warned(
-                f"the catalogue could not be used and was set aside as {catalogue.set_aside.name}; a new one is made,"
-                " and everything is compared with the server again"
-            )
-        )
+    if catalogue.set_aside is not None or gone:
+        aside = catalogue.set_aside
+        what = f"could not be used and was set aside as {aside.name}" if aside is not None else "is gone"
+        new = "a new one is made, and everything is compared with the server again"
+        screen(Warned(f"the catalogue {what}; {new}; {_advice(opened)}"))
     opened.mail.elsewhere = catalogue.locations
     return catalogue
+
+
+def _advice(opened: OpenArchive) -> str:
+    """Say what spares a server all of that."""
+    return f"hint: mailarchive reindex {shlex.quote(str(opened.path))} makes it from the files instead"

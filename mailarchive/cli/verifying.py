@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +62,10 @@ def run_verify(folder: Path, share: float, screen: Screen, interrupt: Interrupt)
     with opened, SqliteCatalogue.snapshot(opened.catalogue, opened.marker.id) as catalogue, interrupt:
         lost = "the catalogue is gone" if begun else "the catalogue cannot be used" if catalogue.set_aside else ""
         if lost:
-            lost += "; every message is compared with its name, and one that is missing cannot be noticed"
+            lost += (
+                "; every message is compared with its name, and one that is missing cannot be noticed;"
+                f" hint: mailarchive reindex {shlex.quote(str(folder))} makes it anew"
+            )
         return verify(
             opened.mail,
             catalogue,

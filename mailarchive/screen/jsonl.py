@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from mailarchive import __version__
-from mailarchive.events import Finished, ImportFinished, RestoreFinished, VerifyFinished
+from mailarchive.events import Finished, ImportFinished, ReindexFinished, RestoreFinished, VerifyFinished
 from mailarchive.model import Quota
 from mailarchive.screen.plain import Sink
 
@@ -69,7 +69,8 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
-        if isinstance(event, Finished | RestoreFinished | ImportFinished | VerifyFinished) and event.error:
+        ends = Finished | RestoreFinished | ImportFinished | VerifyFinished | ReindexFinished
+        if isinstance(event, ends) and event.error:
             self._said = (event.error, event.hint)
         self._write({"event": event_name(event)} | plain_value(event))
 

@@ -21,6 +21,7 @@ from mailarchive.events import (
     NotImported,
     NotPutBack,
     Planned,
+    ReindexFinished,
     RestoreFinished,
     Settled,
     Started,
@@ -32,6 +33,7 @@ from mailarchive.screen.reports import (
     counts,
     import_lines,
     plan_lines,
+    reindex_lines,
     restore_lines,
     result_lines,
     settled_text,
@@ -137,6 +139,7 @@ class Plain:
             Finished: self._on_finished,
             Verified: self._on_verified,
             VerifyFinished: self._on_verify_finished,
+            ReindexFinished: self._on_reindex_finished,
         }
 
     def __call__(self, event: Event) -> None:
@@ -323,6 +326,13 @@ class Plain:
         self._end_waiting(event.exit_code)
         if not self._quiet:
             self._print(verify_lines(event, home=os.environ.get("HOME", "")))
+        if event.error:
+            self._complain(event.error, event.hint)
+
+    def _on_reindex_finished(self, event: ReindexFinished) -> None:
+        self._end_waiting(event.exit_code)
+        if not self._quiet:
+            self._print(reindex_lines(event, width=self._width(), home=os.environ.get("HOME", "")))
         if event.error:
             self._complain(event.error, event.hint)
 

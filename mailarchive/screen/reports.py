@@ -29,7 +29,16 @@ from mailarchive.screen.words import (
 from mailarchive.tally import Intake, Return, Tally
 
 if TYPE_CHECKING:
-    from mailarchive.events import Finished, ImportFinished, Planned, RestoreFinished, Settled, Started, VerifyFinished
+    from mailarchive.events import (
+        Finished,
+        ImportFinished,
+        Planned,
+        ReindexFinished,
+        RestoreFinished,
+        Settled,
+        Started,
+        VerifyFinished,
+    )
     from mailarchive.model import Quota
     from mailarchive.screen.words import Role
 
@@ -170,6 +179,33 @@ def verify_lines(finished: VerifyFinished, *, home: str) -> list[Line]:
         Line(safe(tilde(finished.archive, home), limit=_LONG), "title"),
         Line(f"  {line}: {kinds or 'all as they were archived'}", "bad" if bad else ""),
     ]
+
+
+def reindex_lines(finished: ReindexFinished, *, width: int, home: str) -> list[Line]:
+    """Say what the new catalogue is made of, in a few lines."""
+    lines = [Line(safe(tilde(finished.archive, home), limit=_LONG), "title")]
+    kinds = ", ".join(f"{format_count(count)} {flaw}" for flaw, count in finished.flaws)
+    read = [f"{messages(finished.read)} read,", format_size(finished.size), *([f": {kinds}"] if kinds else [])]
+    lines += fold(read, width, "bad" if kinds else "")
+    if not finished.complete:
+        return [*lines, *fold(["the catalogue is as it was"], width, "warn")]
+    lines += fold(
+        [
+            f"{format_count(finished.placed)} placed by the manifests of {format_count(finished.runs)} runs,",
+            f"{format_count(finished.expunged)} of them deleted on the server;",
+            f"{format_count(finished.listed)} by lists alone;",
+            f"{format_count(finished.unplaced)} without a place",
+        ],
+        width,
+    )
+    if finished.open:
+        lines += fold(
+            [f"{messages(finished.open)} of an interrupted deletion:", "the next run looks at the server"],
+            width,
+            "warn",
+        )
+    aside = f"; the old one is kept as {safe(finished.set_aside)}" if finished.set_aside else ""
+    return [*lines, *fold([f"the catalogue is a new one{aside}"], width)]
 
 
 # Sentences

@@ -26,6 +26,7 @@ from mailarchive.events import (
     Importing,
     Listing,
     PutBack,
+    Reindexing,
     Restoring,
     Verifying,
 )
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         MailboxFinished,
         NotPutBack,
         Planned,
+        ReindexFinished,
         RestoreFinished,
         Verified,
         VerifyFinished,
@@ -210,6 +212,7 @@ class Terminal(Plain):
             Importing: self._on_importing,
             Imported: self._on_imported,
             Verifying: self._on_verifying,
+            Reindexing: self._on_reindexing,
         }
         self._handlers |= more
 
@@ -305,6 +308,15 @@ class Terminal(Plain):
     def _on_verify_finished(self, event: VerifyFinished) -> None:
         self._end_bar()
         super()._on_verify_finished(event)
+
+    def _on_reindexing(self, event: Reindexing) -> None:
+        self._end_bar()
+        if event.count:
+            self._bar.start("reading", event.count)
+
+    def _on_reindex_finished(self, event: ReindexFinished) -> None:
+        self._end_bar()
+        super()._on_reindex_finished(event)
 
     def _on_failed(self, event: Failed) -> None:
         super()._on_failed(event)

@@ -11,13 +11,14 @@ from mailarchive.job import Answer, Deletion
 from mailarchive.model import Run
 from mailarchive.policy import Policy
 from mailarchive.prune import prune
+from mailarchive.reindex import reindex
 from mailarchive.restore import undo
-from tests.memory import MemoryArchive, MemoryCatalogue, MemoryMessage, MemorySource, never
+from tests.memory import MemoryArchive, MemoryCatalogue, MemoryMessage, MemoryRebuild, MemorySource, never
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mailarchive.events import Event, Finished, RestoreFinished
+    from mailarchive.events import Event, Finished, ReindexFinished, RestoreFinished
     from mailarchive.model import Location
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -128,6 +129,26 @@ def run_undo(
     )
     assert said[-1] is finished
     return finished, said
+
+
+def run_reindex(
+    archive: MemoryArchive, *, run: str = "zz-reindex", **options: Any
+) -> tuple[MemoryRebuild, ReindexFinished, list[Event]]:
+    """Make a catalogue from the files of an archive and give it, the end, and all that was said."""
+    said: list[Event] = []
+    catalogue = options.pop("catalogue", None) or MemoryRebuild()
+    finished = reindex(
+        archive,  # type: ignore[arg-type] # see above
+        catalogue,
+        name="/archive",
+        run=run,
+        report=said.append,
+        stop=options.pop("stop", never),
+        clock=lambda: 0.0,
+        **options,
+    )
+    assert said[-1] is finished
+    return catalogue, finished, said
 
 
 def of_type(said: Sequence[Event], *kinds: type[Any]) -> list[Any]:

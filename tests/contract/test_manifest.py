@@ -114,3 +114,22 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path: Path) -> None:
             manifest.write(value=value)
     manifest.close()
     shelf.close()
+
+
+@pytest.mark.parametrize("bad", [b"", b"garbage", b"[1]", b'{"type":"arch', b"\0\0", b"x" * (3 * LINE)])
+@pytest.mark.parametrize("end", [b"", b'{"type":"arch'])
+def test_bad_lines_can_be_passed_over(archive: Archive, runs: Path, bad: bytes, end: bytes) -> None:
+    """Who asks for it hears of each before what stands behind it; a torn end is still no bad line."""
+    lines = [b'{"manifest":1}', bad, b'{"a":2}', b'{"a":3}', bad, b'{"type":"finished"}', end]
+    (runs / "run1.jsonl").write_bytes(b"\n".join(lines))
+    heard: list[str | dict[str, object]] = []
+    for line in archive.told("run1", heard.append):
+        heard.append(dict(line))  # noqa: PERF401 - the sentences come in between
+    assert [each if isinstance(each, dict) else each.partition("jsonl: ")[2] for each in heard] == [
+        FIRST,
+        "line 2 cannot be read",
+        {"a": 2},
+        {"a": 3},
+        "line 5 cannot be read",
+        {"type": "finished"},
+    ]

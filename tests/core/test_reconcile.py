@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -13,7 +13,21 @@ from mailarchive.events import Settled
 from mailarchive.model import DELETED, UID, Capabilities, ItemState, Mailbox, Method, transient
 from mailarchive.policy import Policy
 from mailarchive.reconcile import _states
-from tests.jobs import CUT, NOW, of_type, old, run_backup, run_prune, run_undo, text, there, warnings, yes, young
+from tests.jobs import (
+    CUT,
+    NOW,
+    of_type,
+    old,
+    run_backup,
+    run_prune,
+    run_reindex,
+    run_undo,
+    text,
+    there,
+    warnings,
+    yes,
+    young,
+)
 from tests.memory import MemoryArchive, MemoryCatalogue, MemoryMailbox, MemorySource, Steps, Stopped
 
 if TYPE_CHECKING:
@@ -33,7 +47,12 @@ class Open:
     """A run that was killed at one step of its deletion; INBOX held four old messages, a young one, and a stranger.
 
     The stranger is UID 6: young, and marked by another program.
+
+    Attributes:
+        reindexed: Whether the catalogue was lost then, and made anew from the files.
     """
+
+    reindexed: ClassVar = False
 
     def __init__(self, step: str, nth: int = 1, method: Method = Method.EXPUNGE, **facts: bool) -> None:
         self.source = MemorySource()
@@ -64,6 +83,8 @@ class Open:
             run_prune(self.source, self.archive, self.catalogue, deletion=yes(method=method))
         self.source.between = lambda _: None
         self.source.steps = Steps()
+        if self.reindexed:
+            self.catalogue, _, _ = run_reindex(self.archive, run="reindex")
 
     @property
     def marked(self) -> set[int]:
@@ -84,6 +105,12 @@ class Open:
     def looking(self, run: str = "run2", *, dry_run: bool = False) -> tuple[Finished, list[Event]]:
         """Run again, not allowed to delete."""
         return run_backup(self.source, self.archive, self.catalogue, run=run, policy=NOTHING, dry_run=dry_run)
+
+
+@pytest.fixture(autouse=True, params=["kept", "reindexed"])
+def _catalogue(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every test have the catalogue of the interrupted run, and one that was made from its files."""
+    monkeypatch.setattr(Open, "reindexed", request.param == "reindexed")
 
 
 STEPS = [

@@ -95,6 +95,32 @@ def test_exactly_the_old_mail_arrives_byte_for_byte_and_nothing_changes(filled: 
     assert f"{len(expected):,}".replace(",", " ") in result.out
 
 
+def test_after_the_loss_of_the_catalogue_a_reindex_spares_the_server_all_bodies(
+    filled: Account, tmp_path: Path
+) -> None:
+    """No body is asked for, no file changes, and a prune then deletes all of it after reading it back."""
+    archive = tmp_path / "archive"
+    backup(filled, archive, "--older-than", "1y")
+    before = {path: path.stat().st_mtime_ns for path in archive.rglob("*") if ".mailarchive" not in path.parts}
+    for file in archive.glob(".mailarchive/catalogue.sqlite*"):
+        file.unlink()
+    assert mailarchive("reindex", archive).code == 0
+    with Proxy(filled.imap_port) as proxy:
+        result = backup(filled, archive, "--older-than", "1y", port=proxy.port)
+        assert not any(b"BODY" in command for command in proxy.client_commands())
+    assert (result.code, result.err) == (0, "")
+    after = {path: path.stat().st_mtime_ns for path in archive.rglob("*") if ".mailarchive" not in path.parts}
+    assert after == before
+    url = plain_url(filled.imap_port, filled.user)
+    words = ("prune", url, "--archive", archive, "--older-than", "1y", "--no-keep-flagged", "--yes")
+    result = mailarchive("--json", *words, password=filled.password)
+    total = result.end["total"]
+    assert result.code in {0, 3}
+    # What stays is what the rules of every deletion keep: drafts, and mail whose Date is younger.
+    assert total["deleted"] > 0.9 * len([path for path in before if path.parent.name == "cur"])
+    assert not any("list" in why for why, _ in result.end["kept"])
+
+
 def folder_of(name: str) -> str:
     """Name the folder of a mailbox of the corpus, as archive-format.md section 2 says, by hand."""
     return name.replace("%", "%25")

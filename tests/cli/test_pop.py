@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -143,3 +143,26 @@ def test_an_undo_over_pop_is_refused_and_over_imap_it_works(server: DemoServer, 
     imap = f"imap+insecure://kim@127.0.0.1:{server.imap_port}"
     assert mailarchive("-q", "undo", result.end["run"], imap, *place).code == 0
     assert left(server) == ALL
+
+
+def test_after_the_loss_of_the_catalogue_a_reindex_spares_all_bodies(server: DemoServer, tmp_path: Path) -> None:
+    """By UIDL; and what was deleted then stays known as deleted, so that its UIDL may be given again."""
+    archive = tmp_path / "a"
+    assert mailarchive("-q", "backup", url(server), "--to", archive).code == 0
+
+    def reindexed() -> dict[str, Any]:
+        for file in archive.glob(".mailarchive/catalogue.sqlite*"):
+            file.unlink()
+        result = mailarchive("--json", "reindex", archive)
+        assert result.code == 0
+        return result.end
+
+    assert reindexed()["placed"] == ALL
+    again = mailarchive("--json", "backup", url(server), "--to", archive)
+    assert (again.code, again.end["total"]["archived"], again.end["total"]["already"]) == (0, 0, ALL)
+    prune = mailarchive("--json", "prune", url(server), "--archive", archive, "--older-than", "1y", "--yes")
+    assert (prune.code, prune.end["total"]["deleted"], left(server)) == (0, ALL - YOUNG, YOUNG)
+    end = reindexed()
+    assert (end["placed"], end["expunged"], end["open"]) == (ALL, ALL - YOUNG, 0)
+    again = mailarchive("--json", "backup", url(server), "--to", archive)
+    assert (again.code, again.end["total"]["archived"], again.end["total"]["already"]) == (0, 0, YOUNG)

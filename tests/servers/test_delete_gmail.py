@@ -6,8 +6,10 @@ What a mailbox shows is read by the witness, so labels are compared by the mailb
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -399,3 +401,25 @@ def test_an_undo_that_is_killed_before_it_labels_is_finished_by_the_next(seed: i
             undone = gmail.run(archive, end["run"], command="undo")
             assert (undone.code, undone.err) == (0, ""), number
             assert without_uids(gmail.everything()) == before, number
+
+
+def test_a_catalogue_that_is_made_anew_knows_messages_and_labels(gmail: Gmail, tmp_path: Path) -> None:
+    """The same rows as before, also those of the links in the folders of labels; nothing is fetched, all can go."""
+    archive = tmp_path / "a"
+    assert gmail.run(archive, *OLD).code == 0
+    catalogue = archive / ".mailarchive" / "catalogue.sqlite"
+
+    def rows() -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(catalogue)) as db:
+            return db.execute(
+                "SELECT m.name, p.uidvalidity, p.uid, p.location, p.object_id, replace(p.origin, 'fetched', 'manifest')"
+                " FROM placement p JOIN mailbox m ON m.id = p.mailbox ORDER BY 1, 2, 3"
+            ).fetchall()
+
+    before = rows()
+    assert {row[-1] for row in before} == {"manifest", "label"}
+    assert mailarchive("reindex", archive).code == 0
+    assert rows() == before
+    assert mailarchive("verify", archive).code == 0
+    result = gmail.run(archive, *DELETE)
+    assert (result.code, result.end["total"]["archived"], result.end["total"]["deleted"]) == (0, 0, GOING)

@@ -185,16 +185,18 @@ def reindex_lines(finished: ReindexFinished, *, width: int, home: str) -> list[L
     """Say what the new catalogue is made of, in a few lines."""
     lines = [Line(safe(tilde(finished.archive, home), limit=_LONG), "title")]
     kinds = ", ".join(f"{format_count(count)} {flaw}" for flaw, count in finished.flaws)
-    read = [f"{messages(finished.read)} read,", format_size(finished.size), *([f": {kinds}"] if kinds else [])]
+    size = format_size(finished.size)
+    read = [f"{messages(finished.read)} read,", *([f"{size}:", kinds] if kinds else [size])]
     lines += fold(read, width, "bad" if kinds else "")
     if not finished.complete:
         return [*lines, *fold(["the catalogue is as it was"], width, "warn")]
+    runs = f"{format_count(finished.runs)} run{'' if finished.runs == 1 else 's'}"
     lines += fold(
         [
-            f"{format_count(finished.placed)} placed by the manifests of {format_count(finished.runs)} runs,",
+            f"{format_count(finished.placed)} placed by the manifests of {runs},",
             f"{format_count(finished.expunged)} of them deleted on the server;",
             f"{format_count(finished.listed)} by lists alone;",
-            f"{format_count(finished.unplaced)} without a place",
+            f"{format_count(finished.unplaced)} left over",
         ],
         width,
     )

@@ -298,7 +298,7 @@ def test_accounts_are_known_by_name(place: Place, home: Path) -> None:
     place.lose()
     result = mailarchive("reindex", "home")
     assert (result.code, result.err) == (0, "")
-    assert f"{COUNT} placed by the manifests of 1 runs" in result.out
+    assert f"{COUNT} placed by the manifests of 1 run," in result.out
     assert mailarchive("reindex", "nobody").code == 10
     assert mailarchive("-q", "reindex").out == ""
 

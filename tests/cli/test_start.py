@@ -31,7 +31,11 @@ HEAVY = (
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["--version"], *([name, "--help"] for name in ("backup", "demo", "prune", "undo", "verify"))],
+    [
+        ["--help"],
+        ["--version"],
+        *([name, "--help"] for name in ("backup", "demo", "prune", "reindex", "undo", "verify")),
+    ],
 )
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     """--help and --version answer without servers, databases and colours being imported."""

@@ -182,6 +182,33 @@ def test_a_copy_behind_a_label_has_a_location_and_is_no_evidence(catalogue: Cata
 
 
 @pytest.mark.parametrize(
+    ("origin", "known", "evidence"),
+    [("fetched", True, True), ("manifest", True, True), ("uidlist", True, False), ("import", False, False)],
+)
+def test_a_deletion_rests_on_evidence_only(catalogue: Catalogue, origin: str, known: bool, evidence: bool) -> None:
+    """What only a list says is archived for a backup; no whole row is given of it, and no order names it."""
+    row = replace(ROW, origin=origin)
+    catalogue.record("run1", [row])
+    found = catalogue.placements("Été", 7)
+    assert {uid: each.evidence for uid, each in found.items()} == ({ROW.uid: evidence} if known else {})
+    assert set(catalogue.rows("Été", 7, [ROW.uid])) == ({ROW.uid} if evidence else set())
+    if evidence:
+        catalogue.intend("run1", order(row))
+    else:
+        with pytest.raises(ArchiveError, match="does not hold"):
+            catalogue.intend("run1", order(row))
+    assert bool(catalogue.open_batches()) is evidence
+
+
+def test_a_new_fetch_makes_evidence_of_it(catalogue: Catalogue) -> None:
+    """The row is that of the fetch from then on."""
+    catalogue.record("run1", [replace(ROW, origin="uidlist")])
+    catalogue.record("run1", [ROW])
+    assert catalogue.placements("Été", 7)[ROW.uid].evidence
+    assert catalogue.rows("Été", 7, [ROW.uid])[ROW.uid].origin == "fetched"
+
+
+@pytest.mark.parametrize(
     ("digest", "ident", "put_back"),
     [(DIGEST, "", True), (OTHER, "i", True), (OTHER, "", False), (OTHER, "other", False), (DIGEST, "other", True)],
 )

@@ -138,6 +138,8 @@ def test_a_run_that_may_delete_settles_all(step: str, nth: int, left: list[int],
     lines = world.archive.manifests["run2"].durable
     told = [(line["uid"], line["of"]) for line in lines if line.get("type") == "expunged"]
     assert told == [(uid, "run1") for uid in (1, 2, 3, 4) if uid not in left]
+    # A catalogue that is made from the manifests says the same.
+    assert run_reindex(world.archive)[0].open_batches() == []
 
 
 @pytest.mark.parametrize(("step", "nth", "left", "ours"), STEPS)
@@ -326,6 +328,7 @@ def test_lifted_marks_are_given_back_before_anything_else(step: str, nth: int, l
     assert of_type(said, Settled) == [Settled("run1", "INBOX", gone=4 - left, back=left)]
     assert world.marked == {6}
     assert world.catalogue.open_batches() == []
+    assert run_reindex(world.archive)[0].open_batches() == []
 
 
 def test_lifted_marks_wait_for_a_run_that_may_write() -> None:

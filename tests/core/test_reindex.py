@@ -276,8 +276,12 @@ def test_an_open_deletion_whose_copy_is_gone_can_still_be_asked_for(files: Files
 # Octets
 
 
-def test_octets_that_are_nowhere_have_no_row_and_are_fetched_again(files: Files) -> None:
+@pytest.mark.parametrize("size", [1, 500])
+def test_octets_that_are_nowhere_have_no_row_and_are_fetched_again(
+    files: Files, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Exit 13; a row of earlier octets of the same UID goes too, or it would stand for those that are lost."""
+    monkeypatch.setattr(recital, "BATCH", size)
     lost = {**files.archived, "digest": DIGEST, "location": "INBOX/lost"}
     files.archive.manifests["run0"].durable = [files.first, files.mailbox, files.archived, lost]
     catalogue, finished, said = run_reindex(files.archive)

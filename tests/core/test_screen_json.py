@@ -12,7 +12,16 @@ import pytest
 
 import mailarchive
 from mailarchive.errors import ConfigError, DiskError, ExitCode
-from mailarchive.events import Event, Finished, Gone, ImportFinished, Listing, RestoreFinished, VerifyFinished
+from mailarchive.events import (
+    Event,
+    Finished,
+    Gone,
+    ImportFinished,
+    Listing,
+    ReindexFinished,
+    RestoreFinished,
+    VerifyFinished,
+)
 from mailarchive.screen.jsonl import JsonLines, plain_value
 from mailarchive.tally import Intake, Return, Tally
 from tests.core.screen_samples import (
@@ -69,6 +78,10 @@ def test_json_schema_comes_first_and_once() -> None:
         (RestoreFinished(RUN, RUN, "/srv", (), Return(), ExitCode.DISK, error="no space left"), "restore_finished"),
         (ImportFinished(RUN, "/srv", (), Intake(), ExitCode.DISK, error="no space left"), "import_finished"),
         (VerifyFinished("/srv", 1, 0, 0, (), ExitCode.DISK, error="no space left"), "verify_finished"),
+        (
+            ReindexFinished("/srv", 1, 0, 0, 0, 0, 0, 0, 0, (), ExitCode.DISK, complete=False, error="no space left"),
+            "reindex_finished",
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )

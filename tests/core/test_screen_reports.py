@@ -7,10 +7,19 @@ from dataclasses import replace
 import pytest
 
 from mailarchive.errors import ExitCode
-from mailarchive.events import Finished, Planned, PlannedMailbox, RestoreFinished, Settled, Started
+from mailarchive.events import (
+    Finished,
+    Flaw,
+    Planned,
+    PlannedMailbox,
+    ReindexFinished,
+    RestoreFinished,
+    Settled,
+    Started,
+)
 from mailarchive.expunge import Refusal
 from mailarchive.model import Quota
-from mailarchive.screen.reports import plan_lines, restore_lines, result_lines, settled_text, title
+from mailarchive.screen.reports import plan_lines, reindex_lines, restore_lines, result_lines, settled_text, title
 from mailarchive.screen.words import WIDE, Line
 from mailarchive.tally import Return, Tally
 from tests.core.screen_samples import DELETING_PLAN, RESTORED, RUN, STARTED, UNDO, UNDO_STARTED
@@ -32,6 +41,7 @@ CONTRACT = Finished(
     method="expunge",
     undo=f"mailarchive undo {RUN}",
 )
+REINDEXED = ReindexFinished("/home/me/a", 3210, 4_000_000, 3000, 12, 7, 200, 0, 5, (), ExitCode.DONE)
 EVIL = "x\x1b[31m\u202e\ny"
 
 
@@ -435,3 +445,40 @@ def test_restore_without_an_earlier_run() -> None:
     searched = replace(UNDO_STARTED, selection="from:anna")
     lines = restore_lines(searched, event, width=WIDE, encoding="utf-8")
     assert lines[0].text == "home · imaps://imap.example.org · from:anna"
+
+
+# A new catalogue
+
+
+def reindexed(event: ReindexFinished, width: int = WIDE) -> list[str]:
+    """Write the result of a reindex as text."""
+    return [line.text for line in reindex_lines(event, width=width, home="/home/me")]
+
+
+def test_a_new_catalogue_is_told_with_its_numbers() -> None:
+    """What was read, what says where it was, and where the old one is."""
+    assert reindexed(REINDEXED) == [
+        "~/a",
+        "  3 210 messages read, 4.0 MB",
+        "  3 000 placed by the manifests of 5 runs, 7 of them deleted on the server; 12 by lists alone; 200 left over",
+        "  the catalogue is a new one",
+    ]
+    last = reindexed(replace(REINDEXED, set_aside=f"old{EVIL}"))[-1]
+    assert last.startswith("  the catalogue is a new one; the old one is kept as oldx")
+    assert not set("\x1b\u202e\n") & set(last)
+    assert all(len(line) <= 60 for line in reindexed(REINDEXED, 60))
+
+
+def test_what_is_open_or_damaged_is_told_with_a_new_catalogue() -> None:
+    """In the colours of what a person should see."""
+    lines = reindex_lines(replace(REINDEXED, open=2, flaws=((Flaw.DAMAGED, 3),)), width=WIDE, home="")
+    assert with_role(lines, "bad") == ["  3 210 messages read, 4.0 MB: 3 damaged"]
+    assert with_role(lines, "warn") == ["  2 messages of an interrupted deletion: the next run looks at the server"]
+
+
+def test_a_reindex_that_was_cut_short_says_that_nothing_changed() -> None:
+    """And nothing of what it had found by then."""
+    assert reindexed(replace(REINDEXED, complete=False))[1:] == [
+        "  3 210 messages read, 4.0 MB",
+        "  the catalogue is as it was",
+    ]

@@ -30,6 +30,9 @@ FAULTS = "tests/core/test_removal_faults.py"
 PRUNE = "tests/core/test_prune.py"
 RECONCILE = "tests/core/test_reconcile.py"
 RESTORE = "tests/core/test_restore.py"
+REINDEX = "tests/core/test_reindex.py"
+LOSSES = "tests/crash/test_reindex_points_memory.py"
+CATALOGUE = "tests/contract/test_catalogue.py"
 
 
 @dataclass(frozen=True)
@@ -256,6 +259,43 @@ RULES = [
     # What is put back
     rule("a damaged copy is not sent", "restore.py", "if digest != each.digest:", "if False:", RESTORE),
     rule("what is there is not sent again", "restore.py", "idents[uid] == ident", "False", RESTORE),
+    # What a catalogue that was made from files may say
+    rule(
+        "a list is fetched again before a deletion", "survey.py", "if row.evidence} if proved", "} if proved", REINDEX
+    ),
+    rule("a list alone deletes nothing", "survey.py", "if row is not None and not row.evidence:", "if False:", REINDEX),
+    rule("no whole row is given of a list", "catalogue.py", "if row.origin in EVIDENCE}", "}", CATALOGUE),
+    rule("no order names what only a list says", "catalogue.py", '" AND origin IN (?, ?)"', '" AND ? <> ?"', CATALOGUE),
+    rule("a list makes no evidence", "reindex.py", 'if each.proven else "uidlist"', 'if True else "uidlist"', REINDEX),
+    rule("a block does not say what was announced", "reindex.py", "None if each.proven else", "", REINDEX),
+    rule("a manifest comes before a list", "reindex.py", "or each.uid in known", "", REINDEX),
+    rule("damaged octets make no row", "reindex.py", "if flaw is not None:", "if False:", REINDEX),
+    rule("octets that are nowhere make no row", "recital.py", "self.catalogue.forget(", "print(", REINDEX),
+    rule(
+        "the announced size is not made up",
+        "recital.py",
+        "size_announced=told.announced",
+        "size_announced=told.size",
+        REINDEX,
+    ),
+    rule("what was held is held", "recital.py", "hold=told.hold or", "hold=", REINDEX),
+    rule("what looks wrong is held", "recital.py", "(copy.hold if copy is not None else", "(", REINDEX),
+    rule("a second fetch counts for its octets", "recital.py", "and rows[uid].digest == each.digest", "", REINDEX),
+    rule(
+        "another archive is another server",
+        "recital.py",
+        "if of is not None and of !=",
+        "if of is None and of !=",
+        REINDEX,
+    ),
+    rule("a manifest with bad lines is not known", "recital.py", "self._catalogue.strike(", "print(", REINDEX),
+    rule("what was put back is remembered", "recital.py", "self._catalogue.remember_put_back(", "print(", REINDEX),
+    rule("open deletions are open", "recital.py", "self.catalogue.reopen(", "print(", REINDEX),
+    rule("old holds are taken over", "reindex.py", "work.hold(holds)", "pass", REINDEX),
+    rule("a stop completes nothing", "reindex.py", "if stop() is None:", "if True:", REINDEX),
+    rule("lifted marks are in the manifest", "removal.py", 'type="lifted"', 'type="raised"', LOSSES),
+    rule("what became of the rest is in the manifest", "reconcile.py", 'else "kept"', 'else "left"', RECONCILE),
+    rule("marks that are back are in the manifest", "reconcile.py", 'type="given_back"', 'type="back"', RECONCILE),
 ]
 
 

@@ -20,10 +20,11 @@ from mailarchive.archives.marker import META
 from mailarchive.archives.mbox_file import Entry, MboxFile
 from mailarchive.archives.records import Records
 from mailarchive.archives.tail import Held, Piece, Scratch
+from mailarchive.archives.uidlist import LAST as LAST_UID
 from mailarchive.errors import ArchiveError, MissingError
 from mailarchive.headers import HEAD
 from mailarchive.mbox_block import Facts
-from mailarchive.model import Digest, Location, StoredMessage, is_lasting
+from mailarchive.model import POP_GENERATION, Digest, Location, Remnant, StoredMessage, is_lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -212,6 +213,14 @@ class MboxArchive(Records):
             for name, file in self._files(folder).items():
                 for digest, entry in file.entries.items():
                     yield parts, _location(folder, name, entry, digest)
+
+    def remains(self) -> Iterator[Remnant]:
+        """Give what the block of every message tells."""
+        for parts in self._folders():
+            folder = "/".join(parts)
+            for name, file in self._files(folder).items():
+                for digest, entry in file.entries.items():
+                    yield _remnant(parts, _location(folder, name, entry, digest), file.facts(entry))
 
     def sweep(self) -> int:
         """Settle what an interrupted run left at the ends of files; gives the number of files that were cut."""
@@ -527,6 +536,26 @@ def _location(folder: str, name: str, entry: Entry, digest: str) -> Location:
 def _place(location: Location) -> _Place | None:
     found = _LOCATION.fullmatch(location)
     return _Place(found[1], found[2], found[3]) if found else None
+
+
+def _remnant(parts: tuple[str, ...], location: Location, facts: Facts) -> Remnant:
+    """Say what a block says; a UID without its UIDVALIDITY, or a name that did not last, places no message."""
+    uid, uidvalidity = facts.uid, facts.uidvalidity
+    if isinstance(uid, str):
+        uidvalidity = POP_GENERATION if is_lasting(uid) else None
+    elif uid is not None and not 0 < uid <= LAST_UID:
+        uidvalidity = None
+    placed = uid is not None and uidvalidity is not None and 0 < uidvalidity <= LAST_UID
+    return Remnant(
+        folder=parts,
+        location=location,
+        flags=facts.flags,
+        internal_date=facts.date,
+        uid=uid if placed else None,
+        uidvalidity=uidvalidity if placed else None,
+        zoned=True,
+        proven=placed,
+    )
 
 
 def _pour(chunks: Iterable[bytes | bytearray | memoryview], spool: Scratch) -> _Poured:

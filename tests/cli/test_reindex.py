@@ -137,6 +137,8 @@ def test_without_manifests_and_lists_all_is_compared_with_the_server(place: Plac
     files = snapshot(place.archive)
     place.lose()
     shutil.rmtree(place.archive / ".mailarchive" / "runs")
+    for name in place.archive.rglob("dovecot-*"):
+        name.unlink()
     end = place.reindex()
     assert (end["placed"], end["listed"], end["unplaced"]) == (0, 0, len(files))
     assert place.numbers()["archived"] == COUNT
@@ -210,22 +212,10 @@ def test_a_copy_that_is_damaged_or_gone_is_told_and_fetched_again(place: Place) 
 
 
 def test_what_only_a_list_says_is_archived_and_never_deleted_without_a_new_fetch(place: Place) -> None:
-    """The manifests are lost, and a dovecot-uidlist is there: no fetch in a backup, no deletion in a prune."""
-    for name in BOXES:
-        box = place.server.store.account(USER).mailbox(name)
-        folder = place.archive / name.replace(":", "%3A")
-        rows = [row for row in place.rows("m.name, uid, location") if row[0] == name]
-        by_file: dict[str, list[int]] = {}
-        for _, uid, location in sorted(rows):
-            by_file.setdefault(location.rpartition("/")[2], []).append(uid)
-        lines = [f"3 V{box.uidvalidity} N900 G{'0' * 32}"]
-        for file, (uid, *more) in by_file.items():
-            lines.append(f"{uid}{' X' + ','.join(map(str, more)) if more else ''} :{file}")
-        (folder / "dovecot-uidlist").write_text("\n".join(lines) + "\n")
+    """The manifests are lost, and dovecot-uidlist is there: no fetch in a backup, no deletion in a prune."""
     place.lose()
     shutil.rmtree(place.archive / ".mailarchive" / "runs")
     end = place.reindex()
-    # The second UID of one file has a date of its own, which no list can say.
     assert (end["placed"], end["listed"], end["unplaced"]) == (0, COUNT, 0)
     files = snapshot(place.archive)
     assert place.numbers()["archived"] == 0
@@ -252,7 +242,32 @@ def test_what_is_wrong_with_a_manifest_is_told_and_the_rest_is_used(place: Place
     result = mailarchive("reindex", place.archive)
     assert result.code == 3
     assert "line 6 cannot be read" in result.err
-    assert place.backup().end["total"]["archived"] == 1
+    # What the line said, the list beside the mail says too.
+    assert [origin for origin, _ in place.rows()].count("uidlist") == 1
+    assert place.backup().end["total"]["archived"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "by_files"), [(("--layout", "maildir++"), (0, COUNT)), (("--format", "mbox"), (COUNT - 1, 0))]
+)
+def test_archives_of_every_kind_come_back(place: Place, kind: tuple[str, str], by_files: tuple[int, int]) -> None:
+    """By their manifests; and without them by lists, or by the blocks of mbox, which are evidence."""
+    place.archive = place.archive.with_name("other")
+    assert place.numbers(*kind)["archived"] == COUNT
+    before = place.rows(FACTS)
+    place.lose()
+    end = place.reindex()
+    assert (end["placed"], end["listed"], end["unplaced"]) == (COUNT, 0, 0)
+    assert sorted(place.rows(FACTS)) == sorted(before)
+    assert place.numbers()["archived"] == 0
+    place.lose()
+    shutil.rmtree(place.archive / ".mailarchive" / "runs")
+    end = place.reindex()
+    assert (end["placed"], end["listed"]) == by_files
+    # Of equal octets the block names one UID; the other one is fetched, and known again.
+    assert place.numbers()["archived"] == COUNT - sum(by_files)
+    total = place.numbers(*OLD, "--delete", "--yes")
+    assert (total["archived"], total["deleted"], place.left()) == (by_files[1], COUNT, 0)
 
 
 def test_the_loss_is_told_with_what_to_type(place: Place) -> None:

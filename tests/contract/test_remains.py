@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mailarchive.model import POP_GENERATION, UID, UIDL, Mailbox, Remnant
-from tests.contract.archives import INBOX, SHELVES, MaildirShelf, add, locations
+from mailarchive.model import POP_GENERATION, UID, UIDL, Mailbox, Remnant, RemoteMessage, transient
+from tests.contract.archives import INBOX, SHELVES, Given, MaildirShelf, add, locations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,15 +41,15 @@ def test_every_message_is_told_with_its_folder(shelf: Shelf) -> None:
         archive.sync()
     told = list(archive.remains())
     assert sorted(each.location for each in told) == locations(archive)
-    assert {each.folder for each in told} == {("INBOX",), ("Work", "Été")}
-    assert {(each.uid, each.proven) for each in told} == {(None, False)}
+    assert {archive.mailbox_of(each.folder, "/") for each in told} == {"INBOX", "Work/Été"}
+    assert {(each.uid, each.uidvalidity, each.proven) for each in told} == {(None, None, False)}
 
 
 def test_a_folder_is_of_a_mailbox(shelf: Shelf) -> None:
     """With the delimiter of the server."""
     archive = shelf.open()
-    assert archive.mailbox_of(("INBOX",), "/") == "INBOX"
-    assert archive.mailbox_of(("Work", "2014"), ".") == "Work.2014"
+    for mailbox in (INBOX, Mailbox("Work.2014", b"", ".")):
+        assert archive.mailbox_of(tuple(archive.folder(mailbox).split("/")), ".") == mailbox.name
 
 
 class Kept:
@@ -165,3 +166,42 @@ def test_a_list_that_cannot_be_read_stops_nothing(kept: Kept, name: str, tmp_pat
     (kept.folder / name).write_bytes(b"\xff\0" * 100)
     assert [each.uid for each in kept.told()] == [None]
     assert [each.uid for each in kept.told(good)] == [UID(5)]
+
+
+@pytest.fixture
+def mbox(tmp_path: Path) -> Iterator[Shelf]:
+    """Give an archive of mbox files."""
+    made = SHELVES["mbox"](tmp_path / "archive")
+    yield made
+    made.close()
+
+
+def test_a_block_tells_all_and_is_evidence(mbox: Shelf) -> None:
+    """UID, UIDVALIDITY, flags, keywords, and the date with its zone."""
+    archive = mbox.open()
+    given = Given(b"message", WHEN.replace(microsecond=0), FLAGS | {"$label1"})
+    stored = archive.add(INBOX, given, 77)
+    archive.sync()
+    (found,) = mbox.open().remains()
+    expected = Remnant(("INBOX",), stored.location, FLAGS | {"$label1"}, given.internal_date, UID(1), 77)
+    assert found == replace(expected, zoned=True, proven=True)
+    assert found.internal_date is not None
+    assert found.internal_date.utcoffset() == timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("uid", "uidvalidity", "known"),
+    [(UIDL("uidl-4711"), POP_GENERATION, True), (transient("x"), POP_GENERATION, False), (UID(5), None, False)],
+)
+def test_a_block_places_by_lasting_names_only(
+    mbox: Shelf, uid: UID | UIDL, uidvalidity: int | None, known: bool
+) -> None:
+    """A UIDL, in the one generation of a maildrop; no name of one session, and no UID without UIDVALIDITY."""
+    archive = mbox.open()
+    given = Given(b"message")
+    given.message = RemoteMessage(uid, 7)
+    archive.add(INBOX, given, uidvalidity)
+    archive.sync()
+    (found,) = mbox.open().remains()
+    assert (found.uid, found.uidvalidity) == ((uid, uidvalidity) if known else (None, None))
+    assert found.proven is known

@@ -211,6 +211,7 @@ class _Run:
         self._takers: dict[str, Callable[[Line], None]] = {
             "mailbox": lambda line: reciter.meet(retold.shelf(line)),
             "archived": lambda line: self._wait("archived", (retold.told(line), self._at)),
+            "imported": lambda line: self._wait("archived", (retold.imported(line), self._at)),
             "compared": lambda line: self._wait("compared", _Comparison.of(line)),
             "returning": lambda line: self._wait("returning", (retold.digest(line), retold.words(line, "ident"))),
             "expunging": lambda line: reciter.intend(_Intent(run, retold.told(line), self._at)),
@@ -344,7 +345,7 @@ def _placement(told: Told, copy: Copy | None, at: datetime | None) -> Placement:
         size_announced=told.announced,
         ident=copy.ident if copy is not None else told.ident or "",
         hold=told.hold or (copy.hold if copy is not None else ""),
-        origin="manifest",
+        origin=told.origin,
         archived_at=at,
         object_id=told.object_id,
     )

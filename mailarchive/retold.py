@@ -39,6 +39,7 @@ class Told(NamedTuple):
         ident: None if the line does not say.
         labelled: Whether it came from a server where labels are mailboxes (Gmail).
         method: How it was about to be deleted; only of such a line.
+        origin: See `Placement.origin`.
     """
 
     key: Key
@@ -52,7 +53,8 @@ class Told(NamedTuple):
     hold: str
     ident: str | None
     labelled: bool
-    method: Method | None
+    method: Method | None = None
+    origin: str = "manifest"
 
 
 class Shelf(NamedTuple):
@@ -67,6 +69,11 @@ class Shelf(NamedTuple):
 def told(line: Line) -> Told:
     """Read a line `archived` or `expunging`. Raises UnreadableError if it cannot be."""
     return _read(_told, line)
+
+
+def imported(line: Line) -> Told:
+    """Read a line `imported`: it names no UID, and says nothing of a server. Raises UnreadableError likewise."""
+    return _read(_imported, line)
 
 
 def key(line: Line) -> Key:
@@ -131,6 +138,24 @@ def _read(reader: Callable[[Line], _T], line: Line) -> _T:
         kind = line.get("type")
         what = f"a line {kind!r}" if isinstance(kind, str) else "a line"
         raise UnreadableError(f"{what} makes no sense") from None
+
+
+def _imported(line: Line) -> Told:
+    digest = _digest(line["digest"])
+    return Told(
+        key=(text(line["mailbox"]), None, UIDL(f"import:{digest}")),
+        digest=digest,
+        size=number(line["size"]),
+        location=Location(text(line["location"])),
+        announced=None,
+        internal_date=_date(line, "internal_date"),
+        flags=texts(line["flags"]) if "flags" in line else None,
+        object_id="",
+        hold="",
+        ident=None,
+        labelled=False,
+        origin="import",
+    )
 
 
 def _told(line: Line) -> Told:

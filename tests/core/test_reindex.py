@@ -229,6 +229,16 @@ def test_a_second_fetch_counts_for_the_octets_that_it_compared(
     assert bool(found.hold) is bool(hold)
 
 
+def test_what_was_imported_is_known_and_says_nothing_of_a_server(files: Files) -> None:
+    """A row without a UID, by its digest; no backup takes it for archived, and no deletion for evidence."""
+    line = {name: value for name, value in files.archived.items() if name not in ("uid", "uidvalidity", "announced")}
+    catalogue, code, said = files.told({**line, "type": "imported", "source": "/old/mbox"})
+    ((key, found),) = catalogue.table.items()
+    assert key == ("INBOX", 0, UIDL(f"import:{files.row.digest}"))
+    assert (found.origin, found.location, found.ident) == ("import", files.row.location, files.row.ident)
+    assert (code, said, dict(catalogue.placements("INBOX", None))) == (0, [], {})
+
+
 def test_what_was_put_back_is_remembered(files: Files) -> None:
     """So that no selection takes it away a second time."""
     returning = {"type": "returning", "mailbox": "INBOX", "digest": files.row.digest, "ident": "i"}

@@ -110,9 +110,8 @@ class SqliteCatalogue(Chronicle):
         with self._file.reading() as db:
             rows = db.execute(
                 "SELECT uid, location FROM placement WHERE mailbox = (SELECT id FROM mailbox WHERE name = ?)"
-                " AND uidvalidity = ? AND origin IN (?, ?, ?) ORDER BY uid",
-                # What only a list says stays in it, or it would be lost with the next catalogue.
-                (mailbox, uidvalidity or 0, *EVIDENCE, LISTED),
+                " AND uidvalidity = ? AND origin IN (?, ?) ORDER BY uid",
+                (mailbox, uidvalidity or 0, *EVIDENCE),
             )
             for uid, location in rows:
                 yield _uid(uid), Location(location)

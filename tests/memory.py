@@ -633,7 +633,7 @@ class MemoryCatalogue:
         for (name, generation, uid), row in sorted(
             self.table.items(), key=lambda item: (not isinstance(item[0][2], int), item[0][2])
         ):
-            if (name, generation) == (mailbox, uidvalidity or 0) and row.origin in (*EVIDENCE, "uidlist"):
+            if (name, generation) == (mailbox, uidvalidity or 0) and row.origin in EVIDENCE:
                 yield uid, row.location
 
     def locations(self, digests: Sequence[Digest]) -> dict[Digest, Location]:

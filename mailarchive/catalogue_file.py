@@ -204,7 +204,7 @@ class CatalogueFile:
                 ) from None
             raise ArchiveError(
                 f"the catalogue {path} does not work: {error}",
-                hint="move it away and run again: no mail is lost, and all of it is compared with the server again",
+                hint="no mail is lost: `mailarchive reindex` makes it anew from the files",
             ) from None
         except OSError as error:
             raise os_error(error, str(path)) from None

@@ -7,7 +7,9 @@ passed over, and its run is not called known, so that no run that deletes passes
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from mailarchive import retold
@@ -30,6 +32,8 @@ _T = TypeVar("_T")
 
 BATCH: Final = 500
 """Lines that are looked up and committed together."""
+
+_SECOND: Final = len("2026-11-23T081502Z")
 
 MISSING: Final = "a manifest says that it was archived; the next backup fetches it again if the server still has it"
 
@@ -69,8 +73,8 @@ class Reciter:
     _sane: datetime | None = None
 
     def recite(self, stop: Stop) -> None:
-        """Go through them in the order of their ids."""
-        for run in self.archive.runs():
+        """Go through them in the order in which the runs began."""
+        for run in self._in_order():
             if stop() is not None:
                 return
             self.runs += 1
@@ -160,6 +164,24 @@ class Reciter:
         self.catalogue.saw(own_run, statuses)
         if (trusted := self._sane or sane) is not None:
             self.catalogue.trust_clock(trusted)
+
+    def _in_order(self) -> list[str]:
+        """Give the ids of all runs in order: an id tells the second, and the first line tells more."""
+        runs = self.archive.runs()
+        seconds = Counter(run[:_SECOND] for run in runs)
+        begun = {run: self._begun(run) for run in runs if seconds[run[:_SECOND]] > 1}
+        return sorted(runs, key=lambda run: (run[:_SECOND], begun.get(run, ""), run))
+
+    def _begun(self, run: str) -> str:
+        """Say when a run began, in a form that sorts; empty if its first line does not say."""
+        try:
+            first: Line = next(iter(self.archive.told(run, lambda _: None)), {})
+            started = retold.instant(first, "started")
+        except DiskError:
+            raise
+        except ArchiveError:
+            return ""
+        return started.astimezone(UTC).isoformat(timespec="microseconds") if started is not None else ""
 
     def _copy(self, told: Told, copies: Sequence[Copy]) -> Copy | None:
         """Choose a copy: where it was put, else in the same mailbox, else anywhere."""

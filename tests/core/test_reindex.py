@@ -507,6 +507,18 @@ def test_links_of_labels_are_placed_again(monkeypatch: pytest.MonkeyPatch) -> No
     assert set(catalogue.table) == {("INBOX", 1, 1)}
 
 
+@pytest.mark.parametrize("names", [("aa", "bb"), ("bb", "aa")])
+def test_runs_of_one_second_are_taken_in_the_order_in_which_they_began(files: Files, names: tuple[str, str]) -> None:
+    """The rest of their ids is chance, and what was deleted was archived before."""
+    first, second = (f"2026-11-23T081502Z-{name}" for name in names)
+    later = (NOW + timedelta(microseconds=7)).isoformat()
+    manifests = files.archive.manifests
+    manifests[second] = files.archive.manifest(second)
+    manifests[second].durable = [{**files.first, "started": later}, files.line("expunged")]
+    manifests[first] = manifests.pop("run0")
+    assert run_reindex(files.archive)[0].expunged == {("INBOX", 1, 1)}
+
+
 def test_lines_are_committed_in_batches_in_their_order(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """However large a batch is, the result is the same."""
     lines = [{**files.archived, "uid": uid} for uid in range(1, 8)]

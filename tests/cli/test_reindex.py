@@ -340,3 +340,20 @@ def test_json_and_quiet(place: Place) -> None:
     assert kinds.count("verified") == len(snapshot(place.archive))
     result = mailarchive("-q", "reindex", place.archive)
     assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_what_was_imported_is_known_again(place: Place, tmp_path: Path) -> None:
+    """The same rows, and importing it again adds nothing."""
+    old = tmp_path / "old"
+    old.mkdir()
+    for number, sample in enumerate(corpus(4, seed=11, now=datetime.now(UTC) - timedelta(days=900), sizes="tiny")):
+        (old / f"{number}.eml").write_bytes(sample.raw)
+    assert mailarchive("import", old, "--archive", place.archive).code == 0
+    before = place.rows("m.name, p.uid, p.location, internal_date, ident")
+    assert len(before) == COUNT + 4
+    place.lose()
+    assert place.reindex()["unplaced"] == 0
+    assert sorted(place.rows("m.name, p.uid, p.location, internal_date, ident"), key=str) == sorted(before, key=str)
+    files = snapshot(place.archive)
+    assert mailarchive("import", old, "--archive", place.archive).code == 0
+    assert snapshot(place.archive) == files

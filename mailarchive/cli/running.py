@@ -370,7 +370,16 @@ def open_places(
 
 
 def _catalogue(stack: ExitStack, opened: OpenArchive, screen: Screen) -> SqliteCatalogue:
-    gone = not opened.catalogue.exists() and bool(opened.mail.runs())
+    is_new = not opened.catalogue.exists()
+    gone = is_new and bool(opened.mail.runs())
+    if is_new and not gone and opened.marker.format == "maildir" and opened.marker.separator == ";":
+        screen(
+            Warned(
+                "this disk refuses a colon in the names of files, so mutt and Dovecot will show no flags of what is"
+                " archived here; with --format mbox, in another folder, they do",
+                serious=False,
+            )
+        )
     catalogue = SqliteCatalogue(opened.catalogue, opened.marker.id, network=opened.network)
     stack.callback(catalogue.close)
     if catalogue.set_aside is not None or gone:

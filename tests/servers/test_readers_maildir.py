@@ -297,13 +297,18 @@ def test_what_dovecot_writes_into_a_served_archive_is_respected(
     archive = home / "archive"
     url = plain_url(account.imap_port, account.user)
     with account.witness() as witness:
-        uids = witness.append_many("Work", samples("Work"))
+        *uids, twice = witness.append_many("Work", [*samples("Work"), samples("Work")[0]])
     assert mailarchive("backup", url, "--to", archive, password=account.password).code == 0
     with served(archive, "nested", read_only=False) as server:
         with server.witness() as local:
             local.store("Work", uids[:1], "+FLAGS (\\Flagged Later $label1)")
-            (fresh,) = local.append_many("Work", [samples("Many")[0]])
+            (fresh, *gone) = local.append_many("Work", samples("INBOX"))
+            local.expunge("Work", gone)
             changed = local.facts("Work")
+        kept = (server.root / "mail" / "served" / "Work" / "dovecot-uidlist").read_text()
+        # So many are gone that it has written the whole list anew, with what it does not know.
+        assert len(kept.splitlines()) == 1 + len(changed)
+        assert f"\n{uids[0]} X{twice} :" in kept
         shutil.copytree(server.root / "mail" / "served", tmp_path / "served")
     for path in (tmp_path / "served", *(tmp_path / "served").rglob("*")):
         if os.geteuid() == 0:

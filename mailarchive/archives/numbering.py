@@ -55,6 +55,7 @@ def write(
     Raises:
         ArchiveError: It could not be written. `BusyError`: another program holds it.
     """
+    box.look_again()
     here = [(uid, name) for uid, name in ((uid, _name(box, place)) for uid, place in rows) if name]
     text = box.text(UIDLIST)
     old = parse_uidlist(text)

@@ -155,6 +155,21 @@ def test_a_file_that_is_gone_or_elsewhere_has_no_line(shelf: MaildirShelf, place
     assert found.files == (Numbered(bare(places[2]), (3,)),)
 
 
+def test_a_file_that_a_mail_program_has_just_moved_keeps_its_line(shelf: MaildirShelf, places: list[Location]) -> None:
+    """Between the batch and the end of the run."""
+    assert shelf.opened is not None
+    archive = shelf.opened.mail
+    assert archive.holds(places[0])
+    file = next((shelf.path / "INBOX" / "cur").glob(f"{bare(places[0])}*"))
+    file.rename(shelf.path / "INBOX" / "new" / bare(places[0]))
+    other = next((shelf.path / "INBOX" / "cur").glob(f"{bare(places[1])}*"))
+    other.unlink()
+    archive.number(INBOX, STATUS, lambda: [(UID(1), places[0]), (UID(2), places[1])], changed=True)
+    found = parse_uidlist(path_of(shelf).read_text())
+    assert found is not None
+    assert found.files == (Numbered(bare(places[0]), (1,)),)
+
+
 @pytest.mark.parametrize("text", ["", "3 V1234567 N5\ngarbage\n", "\x00\xff", "1 1234567 9\n5 x\n"])
 def test_a_damaged_list_is_written_anew(shelf: MaildirShelf, places: list[Location], text: str) -> None:
     """It costs nothing."""

@@ -393,3 +393,8 @@ def test_a_refused_listing_raises_refused() -> None:
     """The caller of the listing reader hears the server's words."""
     with Scripted([("UID FETCH", b"TAG NO not now\r\n")]) as server, pytest.raises(Refused):
         list(imap_items.facts(Commands(server.session), [b"1:5"]))
+
+
+def test_flags_have_one_spelling() -> None:
+    r"""System flags and $Forwarded, which has a letter of its own in an archive; other keywords stay as they came."""
+    assert imap_items.flag_set(b"\\SEEN $FORWARDED $Label1 \\recent") == {"\\Seen", "$Forwarded", "$Label1"}

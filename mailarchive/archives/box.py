@@ -117,12 +117,14 @@ class Box:
         """Give the letters of keywords in this mailbox; a new one counts after `commit`."""
         if not any(map(is_keyword, flags)):
             return ""
-        if self._keywords is None:
+        # Held here, for a batch that fails in its own thread takes the table away.
+        table = self._keywords
+        if table is None:
             self._letters_on_disk = self.text(KEYWORDS)
-            names = (name for _, name in (*self.files.values(), *self.others.values()))
+            names = [name for _, name in (*self.files.values(), *self.others.values())]
             used = set().union(*(name.partition(",S=")[2].partition("2,")[2] for name in names))
-            self._keywords = Keywords(self._letters_on_disk, used)
-        return self._keywords.letters(flags)
+            table = self._keywords = Keywords(self._letters_on_disk, used)
+        return table.letters(flags)
 
     def text(self, name: str) -> str:
         """Read one of Dovecot's files in this mailbox; empty if there is none."""

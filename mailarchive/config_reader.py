@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mailarchive.address import parse_url
 from mailarchive.config_lines import key_lines
-from mailarchive.config_values import Account, Config, DeletionKeys, did_you_mean, quoted, toml_key
+from mailarchive.config_values import (
+    PROVIDERS,
+    Account,
+    Config,
+    DeletionKeys,
+    OAuthKeys,
+    did_you_mean,
+    quoted,
+    toml_key,
+)
 from mailarchive.errors import ConfigError, UsageError
 from mailarchive.model import Method
 
@@ -27,13 +36,18 @@ _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?"
 _TOP_KEYS = ("archive", "defaults", "account")
 _DELETION_KEYS = ("delete", "delete_method", "keep_flagged", "keep_unread", "min_copies_age", "max_delete")
 _SELECTION_KEYS = ("older_than", "mailboxes", "format", "layout", *_DELETION_KEYS)
-_ACCOUNT_KEYS = ("server", "user", "archive", "password_command", "password_file", *_SELECTION_KEYS, "ca_file")
+_PROOF_KEYS = ("password_command", "password_file", "keyring", "oauth")
+_ACCOUNT_KEYS = ("server", "user", "archive", *_PROOF_KEYS, *_SELECTION_KEYS, "ca_file")
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "format": ("maildir", "mbox"),
     "layout": ("nested", "maildir++"),
     "delete_method": tuple(method.value for method in Method if method is not Method.GMAIL),
 }
 _SECRET_KEYS = frozenset({"password", "passwd", "pass", "pw", "secret", "token"})
+_OWN_CLIENT = (
+    "register a program of your own at the provider and write its id as client_id, or let a helper do it all: "
+    "token_command"
+)
 _TYPE_NAMES: Final = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list"}
 
 
@@ -97,10 +111,11 @@ class _Reader:
             )
         self.unknown(at, given, _ACCOUNT_KEYS)
         address = self.address(at, given)
-        command = self.command(at, given)
+        command = self.command((*at, "password_command"), given.get("password_command"))
         password_file = self.place(at, given, "password_file")
-        if command and password_file:
-            self.problem((*at, "password_file"), "there is a password_command too", "give only one of them")
+        keyring = self.flag((*at, "keyring"), given.get("keyring")) or False
+        oauth = self.oauth((*at, "oauth"), given["oauth"]) if "oauth" in given else None
+        self.only_one(at, given, keyring=keyring)
         archive = self.place(at, given, "archive") or folder / name
         ca_file = self.place(at, given, "ca_file")
         selection = {**defaults, **self.selection(at, given)}
@@ -108,7 +123,18 @@ class _Reader:
         if address is None:
             return None
         deletion = DeletionKeys(**{key: selection.pop(key) for key in _DELETION_KEYS if key in selection})
-        return Account(name, address, archive, command, password_file, ca_file=ca_file, deletion=deletion, **selection)
+        return Account(
+            name,
+            address,
+            archive,
+            command,
+            password_file,
+            keyring=keyring,
+            oauth=oauth,
+            ca_file=ca_file,
+            deletion=deletion,
+            **selection,
+        )
 
     def address(self, at: tuple[str, ...], given: dict[str, Any]) -> ServerAddress | None:
         user = self.text((*at, "user"), given.get("user"))
@@ -124,11 +150,44 @@ class _Reader:
             self.problem((*at, "server"), error.message, _keys_for_options(error.hint))
             return None
 
-    def command(self, at: tuple[str, ...], given: dict[str, Any]) -> str | tuple[str, ...] | None:
-        value = given.get("password_command")
+    def command(self, at: tuple[str, ...], value: Any) -> str | tuple[str, ...] | None:
         if isinstance(value, list) and value:
-            return self.texts((*at, "password_command"), value)
-        return self.text((*at, "password_command"), value)
+            return self.texts(at, value)
+        return self.text(at, value)
+
+    def only_one(self, at: tuple[str, ...], given: dict[str, Any], *, keyring: bool) -> None:
+        """Refuse two ways to prove who one is; only the tokens of OAuth2 may be in the keyring."""
+        first, *others = [key for key in _PROOF_KEYS if key in given and (key != "keyring" or keyring)] or [""]
+        for other in others:
+            if (first, other) != ("keyring", "oauth"):
+                self.problem((*at, other), f"there is a {first} too", "give only one of them")
+
+    def oauth(self, at: tuple[str, ...], value: Any) -> OAuthKeys | None:
+        """Read a table of OAuth2: a command that gives tokens, or a client id and whom to ask."""
+        if not isinstance(value, dict):
+            self.problem(at, f"expected a table, got {_type_name(value)}", 'write oauth = { provider = "microsoft", …')
+            return None
+        self.unknown(at, value, tuple(OAuthKeys.__dataclass_fields__))
+        keys = OAuthKeys(
+            token_command=self.command((*at, "token_command"), value.get("token_command")),
+            provider=self.text((*at, "provider"), value.get("provider")),
+            client_id=self.text((*at, "client_id"), value.get("client_id")),
+            client_secret_command=self.command((*at, "client_secret_command"), value.get("client_secret_command")),
+            issuer=self.text((*at, "issuer"), value.get("issuer")),
+            scopes=self.texts((*at, "scopes"), value.get("scopes")) or (),
+        )
+        if keys.token_command is not None:
+            if set(value) != {"token_command"}:
+                self.problem(at, "with token_command the other keys mean nothing", "leave them out")
+            return keys
+        if "client_id" not in value:
+            self.problem(at, "client_id is missing", _OWN_CLIENT)
+        if keys.issuer is not None and not re.fullmatch(r"https://[!-~]+", keys.issuer):
+            self.problem((*at, "issuer"), "the issuer is no address that begins with https://", "")
+        elif keys.issuer is None and keys.provider not in PROVIDERS:
+            hint = did_you_mean(keys.provider or "", PROVIDERS) or f"use {' or '.join(map(repr, PROVIDERS))}"
+            self.problem(at, "the provider is not known", f"{hint}, or add its issuer, an https:// address")
+        return keys
 
     def selection(self, at: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
         """Give what is set of the keys that [defaults] may hold too."""
@@ -259,6 +318,9 @@ class _Reader:
                 continue
             if key.casefold() in _SECRET_KEYS:
                 self.problem((*at, key), "a password never stands in the configuration", "use password_command")
+                continue
+            if at[-1:] == ("oauth",) and re.search("secret|token", key.casefold()):
+                self.problem((*at, key), "a secret never stands in the configuration", "use client_secret_command")
                 continue
             hint = did_you_mean(key, known)
             if not hint and not at and isinstance(value, dict):

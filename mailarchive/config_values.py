@@ -43,6 +43,31 @@ class DeletionKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class OAuthKeys:
+    """What the configuration says about OAuth2: a helper of the user's, or a client id with a provider.
+
+    Attributes:
+        token_command: Prints an access token; a text for `/bin/sh -c`, or a command with its arguments.
+        provider: A word of `PROVIDERS`, or a name for people beside an `issuer`.
+        client_id: The user's own, from the provider's page for programs.
+        client_secret_command: Prints what some providers want of an installed program besides.
+        issuer: The HTTPS address at which a provider describes itself.
+        scopes: What to ask for; empty for what the provider needs for mail.
+    """
+
+    token_command: str | tuple[str, ...] | None = None
+    provider: str | None = None
+    client_id: str | None = None
+    client_secret_command: str | tuple[str, ...] | None = None
+    issuer: str | None = None
+    scopes: tuple[str, ...] = ()
+
+
+PROVIDERS: Final = ("google", "microsoft")
+"""The providers whose addresses are known here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """One login on one server and the folder for its mail.
 
@@ -52,6 +77,8 @@ class Account:
         archive: Absolute path of the archive folder of this account.
         password_command: A text for `/bin/sh -c`, or a command with its arguments, run without a shell.
         password_file: A file that holds the password and nothing else.
+        keyring: Whether its password, or its tokens, are in the keyring of the desktop.
+        oauth: How it signs in by OAuth2; None for a password.
         older_than: An age that `dates.parse_age` reads, as it was written.
         mailboxes: Patterns as `policy.Policy` takes them; empty for the default choice.
         ca_file: Certificates of the authorities to trust instead of the system's.
@@ -64,6 +91,8 @@ class Account:
     archive: Path
     password_command: str | tuple[str, ...] | None = None
     password_file: Path | None = None
+    keyring: bool = False
+    oauth: OAuthKeys | None = None
     older_than: str | None = None
     mailboxes: tuple[str, ...] = ()
     ca_file: Path | None = None

@@ -40,9 +40,14 @@ class Scrubber:
         if secret:
             self._forms.update(form for form in _forms(secret) if form)
 
+    def forget(self) -> None:
+        """Forget every secret, because nothing is left that could show one."""
+        self._forms = set()
+
     def scrub(self, text: str) -> str:
         """Give the text with `***` in the place of each secret; touching and overlapping ones become one."""
-        spans = sorted(span for form in self._forms for span in _found(form, text))
+        # Of a copy, because another thread may be learning a secret.
+        spans = sorted(span for form in tuple(self._forms) for span in _found(form, text))
         parts: list[str] = []
         done = 0
         for start, end in spans:

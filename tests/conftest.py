@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import hypothesis
 import pytest
 
+from mailarchive.secret import KNOWN
 from tests.servers.dovecot import Dovecot, find_program
 
 if TYPE_CHECKING:
@@ -116,8 +117,9 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Point HOME and every place that programs look at to a new empty folder, and clear what would steer them."""
+    """Point HOME and every place that programs look at to a new empty folder, and forget what was there."""
     place = next(homes)
+    KNOWN.forget()
     for variable in list(os.environ):
         if variable in _CLEARED or (variable.startswith("MAILARCHIVE_") and variable != STRICT_VARIABLE):
             monkeypatch.delenv(variable)

@@ -16,12 +16,14 @@ from mailarchive import __version__
 from mailarchive.cli.backup import backup
 from mailarchive.cli.demo import demo
 from mailarchive.cli.import_ import import_
+from mailarchive.cli.login import login, logout
 from mailarchive.cli.options import Shared, shared_options, show_traceback
 from mailarchive.cli.prune import prune
 from mailarchive.cli.reindex import reindex
 from mailarchive.cli.undo import undo
 from mailarchive.cli.verify import verify
 from mailarchive.errors import ExitCode, MailarchiveError, UsageError
+from mailarchive.secret import KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +52,8 @@ def cli(context: click.Context, /, **shared: object) -> None:
 cli.add_command(backup)
 cli.add_command(demo)
 cli.add_command(import_)
+cli.add_command(login)
+cli.add_command(logout)
 cli.add_command(prune)
 cli.add_command(reindex)
 cli.add_command(undo)
@@ -64,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    KNOWN.forget()
     shared = Shared(debug=_said("debug", words), json=_said("json", words))
     try:
         result = cli.main(words, prog_name="mailarchive", standalone_mode=False)

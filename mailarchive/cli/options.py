@@ -134,10 +134,11 @@ def show_traceback(error: BaseException, shared: Shared) -> None:
     import traceback
 
     from mailarchive.screen.safe import safe
+    from mailarchive.secret import KNOWN
 
-    for part in traceback.format_exception(error):
-        for line in part.splitlines():
-            click.echo(safe(line, limit=1000), file=sys.stderr)
+    # Before it is cut into lines, because a secret in it may have been broken there.
+    for line in KNOWN.scrub("".join(traceback.format_exception(error))).splitlines():
+        click.echo(safe(line, limit=1000), file=sys.stderr)
 
 
 def converted(option: str, text: str | None, convert: Callable[[str], Any]) -> Any:

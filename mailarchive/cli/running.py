@@ -20,8 +20,8 @@ from mailarchive.catalogue import SqliteCatalogue
 from mailarchive.cli.background import Background
 from mailarchive.cli.consent import Consent
 from mailarchive.cli.options import open_screen, show_traceback
+from mailarchive.cli.proving import proof_of
 from mailarchive.cli.zone import now
-from mailarchive.credentials import password_for
 from mailarchive.errors import ArchiveError, BusyError, ExitCode, MailarchiveError, worst
 from mailarchive.events import Warned
 from mailarchive.model import Run
@@ -318,8 +318,7 @@ def _carry_out(
         if is_new and must_exist:
             raise ArchiveError(f"there is no archive in {target.archive}", hint="mailarchive backup makes one")
         places = None if is_new or dry_run else open_places(stack, target, run, screen, dry_run=dry_run)
-        password = password_for(target.password)
-        source = connect(target.address, password.reveal(), target.trust, purpose=purpose)
+        source = connect(target.address, proof_of(target), target.trust, purpose=purpose)
         stack.enter_context(source)
         archive, catalogue = places or open_places(stack, target, run, screen, dry_run=dry_run)
         # Only now: a Ctrl-C at the password prompt or while connecting ends the program at once.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mailarchive.address import ServerAddress
     from mailarchive.cli.options import Shared
     from mailarchive.config import Account
+    from mailarchive.config_values import OAuthKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Target:
     Attributes:
         name: Name of the account, or the user of a URL.
         older_than: The account's own selection; the command line comes before it. `mailboxes` likewise.
+        oauth: How the account signs in by OAuth2, unless the command line gives a password.
         wait: Seconds to wait for another run on the archive.
         remember: Whether the absence of the archive is an error in later runs; not for one that is soon removed.
         deletion: What the account says about deleting; the command line comes before it.
@@ -57,6 +59,7 @@ class Target:
     deletion: DeletionKeys = field(default_factory=DeletionKeys)
     config: Path | None = None
     trusted: tuple[str, ...] = ()
+    oauth: OAuthKeys | None = None
     lasting: bool = True
     kind: Kind | None = None
 
@@ -139,6 +142,9 @@ def _of_account(
         environ=environ,
         configured_command=account.password_command,
         configured_file=account.password_file,
+        keyring=account.keyring,
+        host=account.address.host,
+        user=account.address.user,
         prompt=_prompt(account.address) if may_ask else None,
     )
     trust = _trust(_path(options["ca_file"]) or account.ca_file, options["fingerprint"])
@@ -155,6 +161,7 @@ def _of_account(
         config=None if named is None else named.absolute(),
         trusted=_trusted(options),
         kind=_kind(account.format, account.layout),
+        oauth=account.oauth,
     )
 
 
@@ -171,6 +178,8 @@ def _one_off(
         file=_path(options["password_file"]),
         account=None,
         environ=environ,
+        host=address.host,
+        user=address.user,
         prompt=_prompt(address) if may_ask else None,
     )
     trust = _trust(_path(options["ca_file"]), options["fingerprint"])

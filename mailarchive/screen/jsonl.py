@@ -18,6 +18,7 @@ from mailarchive import __version__
 from mailarchive.events import Finished, ImportFinished, ReindexFinished, RestoreFinished, VerifyFinished
 from mailarchive.model import Quota
 from mailarchive.screen.plain import Sink
+from mailarchive.secret import KNOWN
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -81,8 +82,8 @@ class JsonLines:
         self._write(
             {
                 "event": "error",
-                "message": err.message,
-                "hint": err.hint,
+                "message": KNOWN.scrub(err.message),
+                "hint": KNOWN.scrub(err.hint),
                 "exit_code": int(err.exit_code),
                 "temporary": err.temporary,
             }

@@ -41,6 +41,7 @@ from mailarchive.screen.reports import (
 )
 from mailarchive.screen.safe import safe
 from mailarchive.screen.words import WIDE, Line, encodable, format_count, format_size, messages
+from mailarchive.secret import KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,7 +201,7 @@ class Plain:
         self._said = (message, hint)
         sayings: tuple[tuple[str, str, Role], ...] = (("mailarchive: error: ", message, "bad"), ("hint: ", hint, ""))
         for prefix, text, role in sayings:
-            for part in text.split("\n"):
+            for part in KNOWN.scrub(text).split("\n"):
                 if part.strip():
                     self._err(Line(prefix + safe(part, limit=LONG), role))
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from mailarchive.errors import UsageError
+from mailarchive.errors import SignInError, UsageError
+from mailarchive.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mailarchive.address import ServerAddress
+    from mailarchive.secret import Proof
     from mailarchive.sources.imap import ImapSource
     from mailarchive.sources.pop import PopSource
     from mailarchive.sources.tls import Trust
+
+_Session = TypeVar("_Session")
 
 
 class Purpose(Enum):
@@ -23,33 +29,53 @@ class Purpose(Enum):
 
 
 def connect(
-    address: ServerAddress, password: str, trust: Trust, *, purpose: Purpose = Purpose.READ
+    address: ServerAddress, proof: Proof | str, trust: Trust, *, purpose: Purpose = Purpose.READ
 ) -> ImapSource | PopSource:
     """Connect and sign in.
+
+    Args:
+        address: Where, and who.
+        proof: What proves it, asked for each session; a text is a password.
+        trust: Whose certificates count.
+        purpose: The most that may be done.
 
     Raises:
         UsageError: The purpose cannot be on this server.
         AccountError: Unreachable, not trusted, sign-in refused, or to be tried later.
     """
+    proof = Secret(proof) if isinstance(proof, str) else proof
     if address.protocol == "pop":
-        return _connect_pop(address, password, trust, purpose)
+        return _connect_pop(address, proof, trust, purpose)
     # Imported here, because `--help` must not wait for ssl and imapclient.
     from mailarchive.sources.imap import ImapSource
     from mailarchive.sources.imap_gate import Phase
     from mailarchive.sources.imap_session import sign_in
 
     phases = {Purpose.READ: Phase.READING, Purpose.DELETE: Phase.DELETING, Purpose.RESTORE: Phase.RESTORING}
-    return ImapSource(sign_in(address, password, trust), phases[purpose])
+    session = _let_in(lambda secret: sign_in(address, secret, trust), proof)
+    return ImapSource(session, phases[purpose])
 
 
-def _connect_pop(address: ServerAddress, password: str, trust: Trust, purpose: Purpose) -> PopSource:
+def _connect_pop(address: ServerAddress, proof: Proof, trust: Trust, purpose: Purpose) -> PopSource:
     if purpose is Purpose.RESTORE:
         raise UsageError("POP3 takes no messages, so nothing can be put back over it", hint="name the IMAP server")
     from mailarchive.sources.pop import PopSource
-    from mailarchive.sources.pop_session import Secret, sign_in
+    from mailarchive.sources.pop_session import sign_in
 
     return PopSource(
-        lambda: sign_in(address, Secret(password), trust),
+        lambda: _let_in(lambda secret: sign_in(address, secret, trust), proof),
         may_delete=purpose is Purpose.DELETE,
         quiet_end=address.host.endswith((".gmail.com", ".googlemail.com")),
     )
+
+
+def _let_in(sign_in: Callable[[Secret], _Session], proof: Proof) -> _Session:
+    """Sign in; a token that is refused is renewed once, a password is never sent again (lock-out)."""
+    secret = proof.current()
+    try:
+        return sign_in(secret)
+    except SignInError:
+        fresh = proof.renewed()
+        if fresh is None:
+            raise
+    return sign_in(fresh)

@@ -2,7 +2,7 @@
 
 The law of this room: imapclient speaks until the server has let us in, over our own connection, so that not one octet
 is ever buffered in two places; after that the session is ours. No credential is sent before TLS stands (or to another
-host than this one without it), a refused sign-in is never tried again, and no secret is in any error.
+host than this one without it), a refused sign-in is never tried again here, and no secret is in any error.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from imapclient.exceptions import IMAPClientError
 
 from mailarchive.address import Security
 from mailarchive.errors import LaterError, ProtocolError, SignInError, UnreachableError, UsageError
+from mailarchive.secret import Secret
+from mailarchive.sources import sasl
 from mailarchive.sources.imap_commands import quoted
 from mailarchive.sources.tls import dial, secure
 
@@ -109,26 +111,32 @@ class _Client(imapclient.IMAPClient):  # type: ignore[misc] # imapclient ships n
         return "" if said is None else self._wire.words((said or [b""])[-1] or b"BYE")
 
 
-def sign_in(address: ServerAddress, password: str, trust: Trust) -> Session:
+def sign_in(address: ServerAddress, secret: Secret | str, trust: Trust) -> Session:
     """Connect to an IMAP server, put TLS on the line and sign in.
+
+    Args:
+        address: Where, and who.
+        secret: A password or a token; a text is a password.
+        trust: Whose certificates count.
 
     Raises:
         UsageError: The user name or password holds CR, LF or NUL.
         SignInError, UnreachableError, ProtocolError, LaterError: As their names say.
     """
-    for what, text in (("user name", address.user), ("password", password)):
+    secret = Secret(secret) if isinstance(secret, str) else secret
+    for what, text in (("user name", address.user), ("password", secret.reveal())):
         if any(sign in text for sign in "\r\n\0"):
             raise UsageError(f"the {what} holds a line break or a NUL, which no server takes")
     wire = dial(address.host, address.port)
-    for secret in (password, f"\0{address.user}\0{password}"):
-        wire.keep_secret(secret)
+    for hidden in sasl.answers(address, secret):
+        wire.keep_secret(hidden)
     try:
         if address.security is Security.TLS:
             secure(wire, address.host, trust)
         client = _greet(wire)
         if address.security is Security.STARTTLS:
             _start_tls(wire, address, trust)
-        _authenticate(wire, client, address.user, password)
+        _authenticate(wire, client, address, secret)
         return Session(wire, address, _capability(wire))
     except BaseException:
         wire.close()
@@ -192,20 +200,45 @@ def _capability(wire: Wire) -> frozenset[str]:
     raise ProtocolError(f"{wire.peer} does not say what it can do (CAPABILITY)")
 
 
-def _authenticate(wire: Wire, client: _Client, user: str, password: str) -> None:
+def _authenticate(wire: Wire, client: _Client, address: ServerAddress, secret: Secret) -> None:
     offered = _capability(wire)
+    bearer = _Bearer(address, secret, offered) if secret.is_token else None
     try:
         with _understood(wire):
-            if "AUTH=PLAIN" in offered:
-                client.sasl_login("PLAIN", _once(f"\0{user}\0{password}"))
+            if bearer is not None:
+                client.sasl_login(bearer.mechanism, bearer)
+            elif "AUTH=PLAIN" in offered:
+                client.sasl_login("PLAIN", _once(sasl.plain(address.user, secret)))
             elif "LOGINDISABLED" in offered:
                 raise SignInError(
                     f"{wire.peer} takes none of the ways to sign in that we know", hint=_mechanisms(offered)
                 )
             else:
-                _login(client, user, password)
+                _login(client, address.user, secret.reveal())
     except (IMAPClientError, imaplib.IMAP4.error) as error:
-        raise _refusal(wire, client, str(error), user) from None
+        raise _refusal(wire, client, str(error), address.user, bearer) from None
+
+
+class _Bearer:
+    """Answers for a token: by OAUTHBEARER where it is offered, else by XOAUTH2.
+
+    A second challenge says why the token is refused (RFC 7628 section 3.2.2); it gets the answer that lets the server
+    end the exchange with its NO.
+    """
+
+    def __init__(self, address: ServerAddress, secret: Secret, offered: frozenset[str]) -> None:
+        known = [name for name in ("OAUTHBEARER", "XOAUTH2") if f"AUTH={name}" in offered]
+        if not known:
+            raise SignInError(f"{address.host} takes no OAuth2 token", hint=_mechanisms(offered))
+        self.mechanism = known[0]
+        self.status = ""
+        self.advice = secret.advice
+        token = sasl.oauthbearer(address, secret) if known[0] == "OAUTHBEARER" else sasl.xoauth2(address.user, secret)
+        self._answers: list[str | None] = [token, sasl.FAILED[self.mechanism]]
+
+    def __call__(self, challenge: bytes) -> str | None:
+        self.status = self.status or sasl.status(challenge)
+        return self._answers.pop(0) if self._answers else None
 
 
 class _once:  # noqa: N801 - called like a function
@@ -231,7 +264,7 @@ def _mechanisms(offered: frozenset[str]) -> str:
     return f"it offers {', '.join(names)}" if names else "it offers none"
 
 
-def _refusal(wire: Wire, client: _Client, text: str, user: str) -> AccountError:
+def _refusal(wire: Wire, client: _Client, text: str, user: str, bearer: _Bearer | None) -> AccountError:
     """Turn a server's no into the right error."""
     if bye := client.bye:
         return LaterError(f"{wire.peer} does not let us in now: {bye}")
@@ -242,8 +275,12 @@ def _refusal(wire: Wire, client: _Client, text: str, user: str) -> AccountError:
         return UnreachableError(f"{wire.peer} wants TLS before sign-in", hint="use imaps:// or imap://")
     if _LATER.search(said):
         return LaterError(f"{wire.peer} does not let us in now: {said}")
+    what = f"{wire.peer.rpartition(':')[0]} refused the sign-in of {user}"
+    if bearer is not None:
+        why = f", {wire.words(bearer.status)}" if bearer.status else ""
+        return SignInError(f'{what} ("{said}"{why})', hint=bearer.advice)
     return SignInError(
-        f'{wire.peer.rpartition(":")[0]} refused the sign-in of {user} ("{said}")',
+        f'{what} ("{said}")',
         hint="many providers want an app password here, and IMAP switched on in their web settings",
     )
 

@@ -7,16 +7,17 @@ said in clear text before STLS does not count; a refused sign-in is never tried 
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailarchive.address import Security
 from mailarchive.errors import ProtocolError, SignInError, UnreachableError, UsageError
+from mailarchive.sources import sasl
 from mailarchive.sources.pop_lines import LINE, Declined
 from mailarchive.sources.tls import dial, secure
 
 if TYPE_CHECKING:
     from mailarchive.address import ServerAddress
+    from mailarchive.secret import Secret
     from mailarchive.sources.tls import Trust
     from mailarchive.sources.wire import Wire
 
@@ -26,14 +27,6 @@ CAPABILITIES = 200
 """Lines that CAPA may have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """What proves who we are: a password, or an OAuth2 access token."""
-
-    text: str
-    is_token: bool = False
-
-
 def sign_in(address: ServerAddress, secret: Secret, trust: Trust) -> tuple[Wire, frozenset[str]]:
     """Connect to a POP3 server, put TLS on the line and sign in; gives the line and what the server can do.
 
@@ -41,7 +34,7 @@ def sign_in(address: ServerAddress, secret: Secret, trust: Trust) -> tuple[Wire,
         UsageError: The user name or password holds CR, LF or NUL.
         SignInError, UnreachableError, ProtocolError, LaterError: As their names say.
     """
-    for what, text in (("user name", address.user), ("password", secret.text)):
+    for what, text in (("user name", address.user), ("password", secret.reveal())):
         if any(sign in text for sign in "\r\n\0"):
             raise UsageError(f"the {what} holds a line break or a NUL, which no server takes")
     try:
@@ -57,7 +50,7 @@ class _SilentError(Exception):
 
 def _signed_in(address: ServerAddress, secret: Secret, trust: Trust, *, asks: bool) -> tuple[Wire, frozenset[str]]:
     wire = dial(address.host, address.port)
-    for hidden in (secret.text, f"\0{address.user}\0{secret.text}", _bearer(address.user, secret.text)):
+    for hidden in sasl.answers(address, secret):
         wire.keep_secret(hidden)
     try:
         if address.security is Security.TLS:
@@ -141,20 +134,22 @@ def _authenticate(wire: Wire, user: str, secret: Secret, offered: frozenset[str]
     try:
         if secret.is_token:
             # In two steps, because Exchange takes no initial response.
-            _exchange(wire, b"XOAUTH2", _bearer(user, secret.text))
+            _exchange(wire, b"XOAUTH2", _coded(sasl.xoauth2(user, secret)))
         elif "SASL PLAIN" in offered:
-            _exchange(wire, b"PLAIN", _coded(f"\0{user}\0{secret.text}"))
+            _exchange(wire, b"PLAIN", _coded(sasl.plain(user, secret)))
         else:
             wire.send(b"USER " + user.encode("utf-8") + b"\r\n")
             _said(wire)
-            wire.send(b"PASS " + secret.text.encode("utf-8") + b"\r\n")
+            wire.send(b"PASS " + secret.reveal().encode("utf-8") + b"\r\n")
             _said(wire)
     except Declined as declined:
         host = wire.peer.rpartition(":")[0]
         what = f"{host} refused the sign-in of {user}"
         raise declined.error(wire.peer, what) or SignInError(
             f'{what} ("{declined.said}")',
-            hint="many providers want an app password here, and POP switched on in their web settings",
+            hint=secret.advice
+            if secret.is_token
+            else "many providers want an app password here, and POP switched on in their web settings",
         ) from None
 
 
@@ -180,7 +175,3 @@ def _exchange(wire: Wire, mechanism: bytes, answer: str) -> None:
 
 def _coded(text: str) -> str:
     return base64.b64encode(text.encode("utf-8")).decode("ascii")
-
-
-def _bearer(user: str, token: str) -> str:
-    return _coded(f"user={user}\1auth=Bearer {token}\1\1")

@@ -22,8 +22,9 @@ from mailarchive.errors import (
     UnreachableError,
     UsageError,
 )
+from mailarchive.secret import Secret
 from mailarchive.sources import Purpose, connect, pop_session, tls, wire
-from mailarchive.sources.pop_session import Secret, sign_in
+from mailarchive.sources.pop_session import sign_in
 from mailarchive.sources.tls import Trust
 from tests.command import mailarchive
 from tests.contract.sources import CAPA, letters, lines, session, sessions, verbs

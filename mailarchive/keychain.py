@@ -62,12 +62,10 @@ def _opened(who: str, instead: str) -> Iterator[Any]:
         raise ConfigError(
             f"{who}the keyring needs a part that is not installed", hint="pip install 'mailarchive[keyring]'"
         ) from None
-    failure = ""
     try:
         yield keyring
     except NoKeyringError:
-        failure = "there is no keyring here, as under cron and on servers without a desktop"
+        what = f"{who}there is no keyring here, as under cron and on servers without a desktop"
+        raise ConfigError(what, hint=instead) from None
     except KeyringError as error:
-        failure = f"the keyring failed ({type(error).__name__})"
-    if failure:
-        raise ConfigError(f"{who}{failure}", hint=instead)
+        raise ConfigError(f"{who}the keyring failed ({type(error).__name__})", hint=instead) from None

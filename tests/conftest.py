@@ -8,6 +8,7 @@ as in CI, it fails instead.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ import pytest
 
 from mailarchive.secret import KNOWN
 from tests.servers.dovecot import Dovecot, find_program
+from tests.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
 
 STRICT_VARIABLE = "MAILARCHIVE_REQUIRE_SERVERS"
 _STEERING = (
-    "CLICOLOR CLICOLOR_FORCE COLUMNS CREDENTIALS_DIRECTORY EDITOR FORCE_COLOR GNUPGHOME LESS LINES MAIL MAILCHECK "
-    "MAILDIR MAILRC MUTTRC NETRC NOTMUCH_CONFIG NOTMUCH_DATABASE NOTMUCH_PROFILE NO_COLOR PAGER PASSWORD_STORE_DIR "
-    "TTY_COMPATIBLE TTY_INTERACTIVE VISUAL"
+    "ALL_PROXY CLICOLOR CLICOLOR_FORCE COLUMNS CREDENTIALS_DIRECTORY CURL_CA_BUNDLE DISPLAY EDITOR FORCE_COLOR "
+    "GNUPGHOME HTTPS_PROXY HTTP_PROXY LESS LINES MAIL MAILCHECK MAILDIR MAILRC MUTTRC NETRC NOTMUCH_CONFIG "
+    "NOTMUCH_DATABASE NOTMUCH_PROFILE NO_COLOR PAGER PASSWORD_STORE_DIR PYTHON_KEYRING_BACKEND REQUESTS_CA_BUNDLE "
+    "SSH_CONNECTION SSL_CERT_DIR SSL_CERT_FILE TTY_COMPATIBLE TTY_INTERACTIVE VISUAL WAYLAND_DISPLAY all_proxy "
+    "http_proxy https_proxy"
 )
 _CLEARED = frozenset(_STEERING.split())
 _PLACES = {
@@ -127,6 +131,23 @@ def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(variable, str(place / below))
     (place / "run").mkdir(parents=True, mode=0o700)
     return place
+
+
+@pytest.fixture
+def vault(
+    home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Vault]:
+    """Yield what takes secrets; at the end of the test they are looked for in all that it said, logged and wrote."""
+    caplog.set_level(logging.DEBUG)
+    kept = Vault()
+    yield kept
+    logged = [
+        f"{record.getMessage()} {record.exc_text or ''}"
+        for when in ("setup", "call")
+        for record in caplog.get_records(when)
+    ]
+    said = capfd.readouterr()
+    assert kept.found("\n".join([said.out, said.err, *logged]), (home, tmp_path)) == []
 
 
 @pytest.fixture

@@ -158,7 +158,7 @@ class Grant:
         self._is_fresh = True
         with self._store.locked():
             found = self._kept()
-            if found.access != seen.access:
+            if found != seen:
                 # Another run has renewed it in the meantime.
                 return self._given(found)
             if found.refresh is None:

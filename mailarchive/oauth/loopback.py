@@ -7,6 +7,7 @@ browser sends is logged.
 
 from __future__ import annotations
 
+import os
 import select
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
@@ -29,7 +30,7 @@ LONGEST = 600.0
 _LINE = 5.0
 """Seconds that a browser may take for its request."""
 _MOST = 8192
-"""Characters of an address that is pasted."""
+"""Octets of an address that is pasted."""
 _DONE = b"<!doctype html><title>mailarchive</title><p>You are signed in. This window can be closed."
 _OTHER = b"<!doctype html><title>mailarchive</title><p>This is not the answer that is waited for."
 
@@ -84,16 +85,21 @@ def loopback_tokens(
 def _wait(listener: _Listener, clock: Callable[[], float], pasted: TextIO | None) -> dict[str, list[str]] | None:
     """Wait for the browser, or for a person who pastes where it ended; None if neither comes in time."""
     end = clock() + LONGEST
+    source = None if pasted is None else pasted.fileno()
+    typed = b""
     while listener.answer is None and (left := end - clock()) > 0:
-        sources: list[Any] = [listener, *([pasted] if pasted else [])]
+        sources: list[Any] = [listener] if source is None else [listener, source]
         ready = select.select(sources, [], [], min(left, 1.0))[0]
         if listener in ready:
             listener.handle_request()
-        elif ready and pasted is not None:
-            line = pasted.readline(_MOST)
-            if not line:
-                pasted = None
-            listener.take(line)
+        elif ready and source is not None:
+            # Read past the buffer of the stream, which may hold lines that nobody waits for any more.
+            piece = os.read(source, _MOST)
+            source = source if piece else None
+            *lines, typed = [*(typed + piece).split(b"\n"), *([] if piece else [b""])]
+            typed = typed[-_MOST:]
+            for line in lines:
+                listener.take(line.decode("ascii", "replace"))
     return listener.answer
 
 

@@ -130,16 +130,12 @@ class Talk:
     @contextmanager
     def _understood(self, url: str) -> Iterator[None]:
         """Turn what the libraries raise into our errors; nothing of theirs hangs on them."""
-        error: Exception
         try:
             yield
         except (MailarchiveError, PendingError):
             raise
         except Exception as raised:  # noqa: BLE001 - which ones the libraries raise is their own affair
-            error = self._error(raised, url)
-        else:
-            return
-        raise error
+            raise self._error(raised, url) from None
 
     def _error(self, raised: Exception, url: str) -> Exception:
         import requests

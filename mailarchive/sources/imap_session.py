@@ -217,6 +217,11 @@ def _authenticate(wire: Wire, client: _Client, address: ServerAddress, secret: S
                 _login(client, address.user, secret.reveal())
     except (IMAPClientError, imaplib.IMAP4.error) as error:
         raise _refusal(wire, client, str(error), address.user, bearer) from None
+    except UnreachableError:
+        # A server that says why it hangs up has been reached.
+        if bye := client.bye:
+            raise LaterError(f"{wire.peer} does not let us in now: {bye}") from None
+        raise
 
 
 class _Bearer:

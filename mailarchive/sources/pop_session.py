@@ -145,12 +145,11 @@ def _authenticate(wire: Wire, user: str, secret: Secret, offered: frozenset[str]
     except Declined as declined:
         host = wire.peer.rpartition(":")[0]
         what = f"{host} refused the sign-in of {user}"
-        raise declined.error(wire.peer, what) or SignInError(
-            f'{what} ("{declined.said}")',
-            hint=secret.advice
-            if secret.is_token
-            else "many providers want an app password here, and POP switched on in their web settings",
-        ) from None
+        refusal = declined.error(wire.peer, what)
+        if refusal is not None and not isinstance(refusal, SignInError):
+            raise refusal from None
+        app = "many providers want an app password here, and POP switched on in their web settings"
+        raise SignInError(f'{what} ("{declined.said}")', hint=secret.advice if secret.is_token else app) from None
 
 
 def _exchange(wire: Wire, mechanism: bytes, answer: str) -> None:

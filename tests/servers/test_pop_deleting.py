@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from mailarchive.model import Mailbox, StoredMessage
     from mailarchive.ports import Incoming
+    from mailarchive.secret import Secret
     from mailarchive.sources.tls import Trust
     from tests.servers.scripted_pop import Script
 
@@ -478,7 +479,7 @@ def test_gmail_hears_quit_only_where_something_is_deleted(
     real = pop_session.sign_in
     with ScriptedPop([session(MAIL, CAPA)]) as server:
 
-        def here(address: ServerAddress, secret: pop_session.Secret, trust: Trust) -> Any:
+        def here(address: ServerAddress, secret: Secret, trust: Trust) -> Any:
             assert address.host == "pop.gmail.com"
             return real(ServerAddress("pop", Security.NONE, "127.0.0.1", server.port, address.user), secret, trust)
 

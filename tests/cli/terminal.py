@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    Answering = Callable[[str], str]
 
 CTRL_C, CTRL_D = "\x03", "\x04"
 
@@ -35,9 +37,13 @@ class Seen:
 
 
 def at_a_terminal(
-    command: Sequence[str], answers: Sequence[tuple[str, str]] = (), environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    answers: Sequence[tuple[str, str | Answering]] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Seen:
     """Run a program at a terminal, typing each answer as soon as the text before it has been drawn.
+
+    An answer may be made of all that has been drawn by then.
 
     Raises:
         AssertionError: It did not ask all that, or did not end within a minute.
@@ -57,7 +63,7 @@ def at_a_terminal(
                     drawn += os.read(screen, 65536).decode("utf-8", "replace")
                 if waiting and waiting[0][0] in drawn:
                     _, answer = waiting.pop(0)
-                    os.write(screen, answer.encode())
+                    os.write(screen, (answer if isinstance(answer, str) else answer(drawn)).encode())
                 if over:
                     break
         finally:

@@ -10,10 +10,13 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import secrets
 import ssl
 import threading
 import time
+import urllib.error
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -244,3 +247,20 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _coded(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+def redirected(url: str) -> str:
+    """Ask a provider for its page, as a browser does, and give the address that it sends the browser to."""
+
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: Any) -> None:
+            return None
+
+    context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+    opener = urllib.request.build_opener(Stay, urllib.request.HTTPSHandler(context=context))
+    try:
+        opener.open(url, timeout=10)
+    except urllib.error.HTTPError as answer:
+        with answer:
+            return str(answer.headers["Location"])
+    raise AssertionError("no redirect")

@@ -28,7 +28,7 @@ from mailarchive.errors import (
 from mailarchive.oauth import Grant, HelperToken
 from mailarchive.oauth.providers import provider_for
 from mailarchive.tokens import TokenStore
-from tests.servers.identity import CLIENT, Identity
+from tests.servers.identity import CLIENT, Identity, redirected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -215,22 +215,8 @@ class Browser:
         threading.Thread(target=self._open, args=(address.url,), daemon=True).start()
 
     def _open(self, url: str) -> None:
-        with urllib.request.urlopen(_redirect(url), timeout=10) as first:
+        with urllib.request.urlopen(redirected(url), timeout=10) as first:
             self.pages.append(first.read().decode())
-
-
-def _redirect(url: str) -> str:
-    """Ask the provider for its page and give the address that it sends the browser to."""
-
-    class Stay(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *_: Any) -> None:
-            return None
-
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.build_opener(Stay).open(url, timeout=10)
-    with caught.value as answer:
-        assert answer.code == 302
-        return str(answer.headers["Location"])
 
 
 def test_a_browser_brings_a_code(identity: Identity, store: TokenStore) -> None:
@@ -300,7 +286,7 @@ def test_an_address_that_is_pasted_does_as_well(identity: Identity, store: Token
     made = grant(identity, store)
 
     def paste(address: Address) -> None:
-        os.write(here, b"what?\n" + _redirect(address.url).encode() + b"\n")
+        os.write(here, b"what?\n" + redirected(address.url).encode() + b"\n")
 
     with os.fdopen(there) as lines:
         made.by_browser(paste, pasted=lines)

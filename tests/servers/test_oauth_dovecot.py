@@ -10,6 +10,8 @@ import base64
 import json
 import os
 import shutil
+import ssl
+import sys
 import tempfile
 import threading
 import time
@@ -30,10 +32,11 @@ from mailarchive.sources.pop import PopSource
 from mailarchive.sources.tls import Trust
 from mailarchive.tokens import TokenStore
 from tests import maildir
+from tests.cli.terminal import at_a_terminal
 from tests.conftest import require_program
 from tests.corpus import corpus
 from tests.servers.dovecot import Dovecot, dovecot_version
-from tests.servers.identity import CLIENT, Identity
+from tests.servers.identity import CLIENT, Identity, redirected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,6 +151,13 @@ def fill(server: Dovecot, count: int) -> None:
         witness.append_many("INBOX", corpus(count, seed=count, now=datetime.now(UTC)))
 
 
+def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the browser of the test trust the provider."""
+    context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+    handler = urllib.request.HTTPSHandler(context=context)
+    monkeypatch.setattr(urllib.request, "_opener", urllib.request.build_opener(handler))
+
+
 @pytest.mark.parametrize(
     "way",
     [
@@ -200,14 +210,31 @@ def test_login_by_a_browser(
         return True
 
     monkeypatch.setattr("webbrowser.open", browse)
-    context = urllib.request.ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])  # type: ignore[attr-defined] # it imports it
-    monkeypatch.setattr(
-        urllib.request, "_opener", urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
-    )
+    trusting(monkeypatch)
     result = vault.run("login", "home", "--browser")
     assert result.code == 0, result.err
     assert opened[0] in result.err
     assert "ssh -N -L" not in result.err
+
+
+def test_at_a_terminal_the_address_may_be_pasted(
+    by_key: Dovecot, identity: Identity, vault: Vault, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a browser on another computer, which ends at a page that it cannot open."""
+    configure(home, by_key, identity)
+    trusting(monkeypatch)
+
+    def elsewhere(drawn: str) -> str:
+        return redirected(drawn.partition("browser of this computer:")[2].split()[0]) + "\n"
+
+    command = [sys.executable, "-m", "mailarchive", "login", "home", "--browser"]
+    seen = at_a_terminal(command, [("Waiting for you", elsewhere)])
+    assert seen.code == 0, seen.text
+    assert "localhost lets kim@example.org in" in seen.text
+    # What a person types is shown by the terminal, and a code is good once.
+    vault.secrets.append([text for text in identity.given if not text.startswith("code-")])
+    vault.secrets.remove(identity.given)
+    vault.texts.append(seen.text)
 
 
 def test_by_ssh_the_way_back_is_said(

@@ -53,25 +53,11 @@ def printed(
     Raises:
         ConfigError: It cannot be started, fails, hangs or prints too much.
     """
-    argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
     hint = "run the command yourself to see what it says"
-    if not argv or not (command if isinstance(command, str) else argv[0]).strip():
-        raise ConfigError(f"{what} is empty")
     # On a terminal the command stays in our session, so that gpg or pass can ask there; elsewhere it gets one of its
     # own, so that nothing of it outlives the time limit.
     alone = not _has_terminal()
-    try:
-        process = subprocess.Popen(  # noqa: S603 - running the user's own command is the purpose
-            argv,
-            stdin=None if sys.stdin is not None and sys.stdin.isatty() else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            env=child_environment(environ),
-            start_new_session=alone,
-        )
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it holds a NUL"
-        raise ConfigError(f"{what} cannot be started: {reason}") from None
-    with process:
+    with _started(command, environ, what, alone=alone) as process:
         try:
             data = _output(process, time.monotonic() + timeout)
         finally:
@@ -85,6 +71,25 @@ def printed(
     if process.returncode:
         raise ConfigError(f"{what} ended with exit status {process.returncode}", hint=hint)
     return data
+
+
+def _started(
+    command: str | Sequence[str], environ: Mapping[str, str], what: str, *, alone: bool
+) -> subprocess.Popen[bytes]:
+    argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+    if not argv or not (command if isinstance(command, str) else argv[0]).strip():
+        raise ConfigError(f"{what} is empty")
+    try:
+        return subprocess.Popen(  # noqa: S603 - running the user's own command is the purpose
+            argv,
+            stdin=None if sys.stdin is not None and sys.stdin.isatty() else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            env=child_environment(environ),
+            start_new_session=alone,
+        )
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it holds a NUL"
+        raise ConfigError(f"{what} cannot be started: {reason}") from None
 
 
 def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes | None:

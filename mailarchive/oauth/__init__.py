@@ -80,6 +80,7 @@ class Grant:
         self._store, self._environ, self._clock = store, environ, clock
         self._advice = f"mailarchive login {account}"
         self._is_fresh = True
+        self._talking: tuple[Talk, Provider] | None = None
         who = (keys.provider or "", keys.issuer or "", keys.client_id or "", address.user, address.protocol)
         self._owner = " ".join(who)
 
@@ -135,6 +136,9 @@ class Grant:
         return bool(provider.device_url), bool(provider.authorization_url)
 
     def _talk(self) -> tuple[Talk, Provider]:
+        """Find out whom to talk to, once: a command that gives the client's secret may ask a person."""
+        if self._talking is not None:
+            return self._talking
         from mailarchive.oauth.talk import Talk
 
         secret = None
@@ -143,7 +147,8 @@ class Grant:
             octets = printed(self._keys.client_secret_command, self._environ, what, kind="secret")
             secret = checked(octets, f"{what}'s output", kind="secret")
         talk = Talk(self._keys.client_id or "", secret, self._advice)
-        return talk, provider_for(self._keys, self._address.protocol, talk.get)
+        self._talking = talk, provider_for(self._keys, self._address.protocol, talk.get)
+        return self._talking
 
     def _kept(self) -> Tokens:
         found = self._store.load()

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mailarchive.config_values import OAuthKeys
-from mailarchive.errors import ConfigError, MailarchiveError, ProtocolError
+from mailarchive.errors import ConfigError, ProtocolError
 from mailarchive.oauth.providers import provider_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mailarchive.errors import MailarchiveError
 
 
 def described(answer: Any) -> Callable[[str], Any]:

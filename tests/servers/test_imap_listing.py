@@ -456,7 +456,7 @@ def test_numbers_that_cannot_be_are_unknown() -> None:
         assert box.status == MailboxStatus(1)
 
 
-def test_exchange_that_lets_in_and_gives_nothing_is_a_refused_sign_in() -> None:
+def test_f024_exchange_that_lets_in_and_gives_nothing_is_a_refused_sign_in() -> None:
     """`User is authenticated but not connected`: exit 12 with both causes."""
     answer = b"TAG BAD User is authenticated but not connected.\r\n"
     with Scripted([("EXAMINE", answer)]) as server:

@@ -131,6 +131,10 @@ def _start_tls(wire: Wire, address: ServerAddress, trust: Trust, offered: frozen
 
 def _authenticate(wire: Wire, user: str, secret: Secret, offered: frozenset[str]) -> None:
     """Sign in: with a token by XOAUTH2, else by SASL PLAIN where it is offered, else by USER and PASS."""
+    listed = sorted(name.removeprefix("SASL ") for name in offered if name.startswith("SASL "))
+    if secret.is_token and listed and "XOAUTH2" not in listed:
+        host = wire.peer.rpartition(":")[0]
+        raise SignInError(f"{host} takes no OAuth2 token", hint=f"it offers {', '.join(listed)}")
     try:
         if secret.is_token:
             # In two steps, because Exchange takes no initial response.

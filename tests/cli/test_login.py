@@ -119,3 +119,14 @@ def test_f020_a_wrong_password_from_anywhere(server: DemoServer, vault: Vault, h
     assert result.code == 12
     assert "refused the sign-in of kim" in result.err
     assert "Traceback" in result.err
+
+
+def test_what_a_provider_says_cannot_steer_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its address and its code are foreign text like any other."""
+    from mailarchive.cli.signing_in import _tell_code
+    from mailarchive.oauth.device import UserCode
+
+    _tell_code(UserCode("https://x.example/\x1b]0;y\x07", "AB\x1b[2J\u202eCD"))
+    shown = capfd.readouterr().err
+    assert "\\x1b" in shown
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)

@@ -376,9 +376,12 @@ def test_a_password_of_the_command_line_comes_first(
     assert identity.requests == []
 
 
-def test_f022_a_server_without_oauth(dovecot: Dovecot, identity: Identity, vault: Vault, home: Path) -> None:
+@pytest.mark.parametrize("protocol", ["imap", "pop"])
+def test_f022_a_server_without_oauth(
+    dovecot: Dovecot, identity: Identity, vault: Vault, home: Path, protocol: str
+) -> None:
     """The usual Dovecot: 12, with the ways that it offers."""
-    configure(home, dovecot, identity)
+    configure(home, dovecot, identity, protocol)
     result = vault.run("login", "home")
     assert result.code == 12
     assert "localhost takes no OAuth2 token" in result.err

@@ -11,8 +11,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mailarchive.model import FORWARDED
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -116,8 +114,11 @@ def parse_keywords(text: str) -> dict[int, str]:
 
 
 def is_keyword(flag: str) -> bool:
-    r"""Tell whether a flag is a keyword that can have a letter; `\Seen` and `$Forwarded` have theirs already."""
-    return flag != FORWARDED and _KEYWORD.fullmatch(flag) is not None
+    r"""Tell whether a flag is a keyword that can have a letter, which `\Seen` is not.
+
+    `$Forwarded` is one, although it has the letter P too: Dovecot shows only what has a line in its own file.
+    """
+    return _KEYWORD.fullmatch(flag) is not None
 
 
 class Keywords:

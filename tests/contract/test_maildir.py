@@ -47,7 +47,7 @@ def files(path: Path) -> list[Path]:
     [
         (frozenset(), ""),
         (frozenset({"\\Seen"}), "S"),
-        (frozenset({"\\Seen", "\\Flagged", "\\Answered", "\\Draft", "$Forwarded"}), "DFPRS"),
+        (frozenset({"\\Seen", "\\Flagged", "\\Answered", "\\Draft", "$Forwarded"}), "DFPRSa"),
         (frozenset({"\\Deleted", "$label1", "odd]"}), "a"),
         (frozenset({"\\Seen", "$label1", "Junk"}), "Sab"),
     ],

@@ -56,12 +56,16 @@ def test_a_keyword_has_its_letter_in_every_run(shelf: MaildirShelf) -> None:
 
 
 def test_a_mailbox_without_keywords_has_no_table(shelf: MaildirShelf) -> None:
-    """$Forwarded is a flag of its own."""
+    """Flags have letters of their own; `$Forwarded` has one, and is a keyword all the same, which Dovecot shows."""
     archive = shelf.open()
-    add(archive, b"x", flags=frozenset({"$Forwarded", "\\Flagged", "\\Deleted"}))
+    add(archive, b"x", flags=frozenset({"\\Flagged", "\\Deleted"}))
     archive.sync()
-    assert letters(shelf) == ["FP"]
+    assert letters(shelf) == ["F"]
     assert not table(shelf).exists()
+    add(archive, b"y", flags=frozenset({"$Forwarded", "\\Flagged"}))
+    archive.sync()
+    assert letters(shelf) == ["F", "FPa"]
+    assert table(shelf).read_text() == "0 $Forwarded\n"
 
 
 def test_the_table_is_durable_before_a_name_uses_it(shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch) -> None:

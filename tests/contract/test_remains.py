@@ -157,6 +157,7 @@ def test_a_list_that_cannot_be_read_stops_nothing(kept: Kept, name: str, tmp_pat
     """A link, a folder, or octets that are no text."""
     good = f"3 V77 N900\n5 :{kept.unique}\n"
     (tmp_path / "elsewhere").write_text(good)
+    (kept.folder / name).unlink(missing_ok=True)
     (kept.folder / name).symlink_to(tmp_path / "elsewhere")
     assert [each.uid for each in kept.told()] == [None]
     (kept.folder / name).unlink()

@@ -45,8 +45,8 @@ FLAGS = (
     ("\\Seen", "$Forwarded"),
 )
 LETTERS = {"\\Draft": "D", "\\Flagged": "F", "$Forwarded": "P", "\\Answered": "R", "\\Seen": "S"}
-HIDDEN = {"k26", "k27", "$Forwarded"}
-"""What Dovecot cannot show: keywords beyond the 26 that a mailbox has letters for, and the letter P."""
+HIDDEN = {"k26", "k27"}
+"""Keywords beyond the 26 that a mailbox has letters for."""
 
 
 @dataclass

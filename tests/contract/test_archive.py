@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from mailarchive.errors import ArchiveError, MissingError, UnreachableError
 from mailarchive.model import UID, ItemState, Location, Mailbox, RemoteMessage
-from tests.contract.archives import INBOX, SHELVES, Given, add, locations, octets
+from tests.contract.archives import INBOX, SHELVES, Given, MemoryShelf, add, locations, octets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +58,26 @@ def test_bytes_out_are_bytes_in(shelf: Shelf, message: bytes) -> None:
     assert stored.size == len(message)
     assert stored.head == message[: 64 * 1024]
     assert not stored.already
+
+
+@pytest.mark.timeout(300)
+def test_a_message_of_50_mb_takes_little_memory(shelf: Shelf) -> None:
+    """Written and read back in pieces, From lines and all."""
+    if isinstance(shelf, MemoryShelf):
+        pytest.skip("everything is in memory there")
+    archive = shelf.open()
+    line = b"From the beginning of the line\r\n" + b"as long as lines are in the mail of many people\r\n" * 1000
+    message = b"Subject: large\r\n\r\n" + line * (50 * 1024 * 1024 // len(line))
+    tracemalloc.start()
+    stored = archive.add(INBOX, Given(message, WHEN, piece=65536))
+    archive.sync()
+    digest = hashlib.sha256()
+    for piece in archive.read(stored.location, cold=True):
+        digest.update(piece)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert stored.digest == f"sha256:{digest.hexdigest()}" == f"sha256:{hashlib.sha256(message).hexdigest()}"
+    assert peak < 16 * 1024 * 1024
 
 
 @given(message=st.binary(min_size=1, max_size=5000), piece=st.integers(min_value=1, max_value=700))

@@ -579,30 +579,3 @@ def test_all_that_was_written_is_synced_before_it_counts(shelf: DiskShelf, monke
             *again,
             ("unlink", "appending.json"),
         ]
-
-
-@pytest.mark.parametrize("size", [50 * 1024 * 1024])
-@pytest.mark.timeout(300)
-def test_a_message_of_50_mb_takes_little_memory(shelf: DiskShelf, size: int) -> None:
-    """Written and read back in pieces."""
-    import tracemalloc
-
-    archive = shelf.open()
-    line = b"From the beginning of the line\r\n" + b"as long as lines are in the mail of many people\r\n" * 1000
-    message = b"Subject: large\r\n\r\n" + line * (size // len(line))
-    tracemalloc.start()
-    stored = put_in_pieces(archive, message)
-    digest = hashlib.sha256()
-    for piece in archive.read(stored.location, cold=True):
-        digest.update(piece)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert stored.digest == f"sha256:{digest.hexdigest()}" == f"sha256:{hashlib.sha256(message).hexdigest()}"
-    assert peak < 16 * 1024 * 1024
-
-
-def put_in_pieces(archive: Archive, message: bytes) -> StoredMessage:
-    """Add a message as a source gives it."""
-    stored = archive.add(INBOX, Given(message, WHEN, piece=65536))
-    archive.sync()
-    return stored

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mailarchive.expunge import ExpungeOrder
     from mailarchive.extras import Appending
     from mailarchive.model import UID, UIDL, Criteria, Mailbox, NotFetched, RemoteMessage, Sighting
-    from mailarchive.ports import ExpungeResult
+    from mailarchive.ports import ExpungeResult, Incoming
     from mailarchive.sources.imap_lexer import Lexer
     from mailarchive.sources.imap_session import Session
 
@@ -239,7 +239,7 @@ class ImapMailbox:
         """Give the header fields that a selection may need."""
         return imap_items.headers(self._commands, sorted(int(message.uid) for message in messages))
 
-    def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[imap_fetch.Body | NotFetched]:
+    def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[Incoming | NotFetched]:
         """Give the bodies; what does not come is told with the reason."""
         return imap_fetch.bodies(self._commands, messages)
 

@@ -92,6 +92,8 @@ class Commands:
         self.oddities: list[str] = []
         self.bodies = 0
         self.expunged = 0
+        self._left = 0
+        self._before = 0
 
     @property
     def busy(self) -> bool:
@@ -166,21 +168,28 @@ class Commands:
         """Give the lines of the untagged responses to the oldest command, `most` of them.
 
         The lexer stands at the start of each line. The caller reads as much as it wants of a response that it knows;
-        a literal that it leaves is an error of the caller.
+        a literal that it leaves is an error of the caller. Between two lines it may take responses from the wire
+        itself (`imap_usual.py`), and then spends them.
 
         Raises:
             Refused: The command ended with NO or BAD.
             UnreachableError, LaterError: The server said BYE.
             ProtocolError: The answer makes no sense, or never ends.
         """
-        tag = self._tags[0]
+        self._left, self._before = most, self.wire.received - self.bodies
+        return self._answers(self._tags[0])
+
+    def spend(self, responses: int) -> None:
+        """Count responses to the oldest command against its budget; ProtocolError if it is used up."""
+        self._left -= responses
+        if self._left < 0 or self.wire.received - self.bodies - self._before > OCTETS:
+            raise ProtocolError(f"{self.wire.peer} answers without end")
+
+    def _answers(self, tag: bytes) -> Iterator[bytes]:
         lexer = self.lexer
-        before = self.wire.received - self.bodies
         while True:
             line = lexer.next()
-            most -= 1
-            if most < 0 or self.wire.received - self.bodies - before > OCTETS:
-                raise ProtocolError(f"{self.wire.peer} answers without end")
+            self.spend(1)
             if line.startswith(b"* "):
                 lexer.at = 2
                 if line[2:3].isdigit() and _EXPUNGE.match(line):

@@ -7,23 +7,19 @@ any order, and with things nobody asked for.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from mailarchive.errors import ProtocolError
 from mailarchive.model import UID, NotFetched, RemoteMessage
-from mailarchive.sources import uid_set
+from mailarchive.sources import imap_usual, uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
 from mailarchive.sources.imap_items import (
-    COMMON,
     FETCH,
     IN_FLIGHT,
     Items,
-    flag_set,
     identity,
     read_all,
     read_items,
-    read_uid,
 )
 from mailarchive.sources.imap_lexer import Literal
 
@@ -31,16 +27,19 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from mailarchive.sources.imap_commands import Commands
-    from mailarchive.sources.imap_lexer import Lexer
+    from mailarchive.sources.imap_usual import Arrived
 
 LITERAL_CAP = 1024**3
 """Octets of the largest message that is taken; a larger one stays on the server and is told."""
 DRAIN_CAP = 4 * LITERAL_CAP
 """Octets of the largest literal that is read at all, to get at what stands behind it."""
 
-EMPTY = "the server sent an empty text for it"
+WINDOW_OCTETS = 16 * 1024 * 1024
+"""Octets, as they were announced, that one command asks for; a larger message is asked for alone."""
+ROUND = 20_000
+"""Messages that are kept track of at a time."""
 
-_COMMON_BODY = re.compile(COMMON + rb"BODY\[\] \{(\d{1,10})\}\r?\n\Z")
+EMPTY = "the server sent an empty text for it"
 
 
 class Body:
@@ -113,7 +112,7 @@ class Body:
         )
 
 
-def bodies(commands: Commands, messages: Sequence[RemoteMessage]) -> Iterator[Body | NotFetched]:
+def bodies(commands: Commands, messages: Sequence[RemoteMessage]) -> Iterator[Body | Arrived | NotFetched]:
     """Ask for the bodies of messages, in ascending order of UID, and give them as they come.
 
     Each message comes once, as a Body or as NotFetched; a command that fails is asked again in halves until the
@@ -123,9 +122,14 @@ def bodies(commands: Commands, messages: Sequence[RemoteMessage]) -> Iterator[Bo
         ProtocolError: A body was not asked for, or is over `DRAIN_CAP`.
         LaterError: The server asks for patience.
     """
+    for first in range(0, len(messages), ROUND):
+        yield from _some(commands, messages[first : first + ROUND])
+
+
+def _some(commands: Commands, messages: Sequence[RemoteMessage]) -> Iterator[Body | Arrived | NotFetched]:
+    """Give the bodies of as many messages as can be kept track of."""
     fetching = _Fetching(commands, {int(message.uid): message for message in messages})
-    octets = LINE - len(fetching.items) - 32
-    parts = [list(part) for _, part in uid_set.commands(sorted(fetching.wanted), octets=octets)]
+    parts = list(fetching.windows())
     lost: list[tuple[list[int], str]] = []
     sent = 0
     for done, part in enumerate(parts):
@@ -136,7 +140,9 @@ def bodies(commands: Commands, messages: Sequence[RemoteMessage]) -> Iterator[Bo
         if missing := fetching.missing(part):
             lost.append((missing, reason))
     for missing, reason in lost:
-        yield from fetching.again(missing, reason)
+        # Some may have come late, in the answer to another command.
+        if left := fetching.missing(missing):
+            yield from fetching.again(left, reason)
 
 
 class _Fetching:
@@ -149,6 +155,22 @@ class _Fetching:
         self.items = b"(UID FLAGS INTERNALDATE" + identity(commands) + b" BODY.PEEK[])"
         self._commands = commands
 
+    def windows(self) -> Iterator[Sequence[int]]:
+        """Cut what is wanted into the UIDs of single commands: short lines, and answers of bounded size."""
+        uids = sorted(self.wanted)
+        first, octets = 0, 0
+        for index, uid in enumerate(uids):
+            size = self.wanted[uid].size or 0
+            if index > first and octets + size > WINDOW_OCTETS:
+                yield from self._lines(uids[first:index])
+                first, octets = index, 0
+            octets += size
+        yield from self._lines(uids[first:])
+
+    def _lines(self, uids: Sequence[int]) -> Iterator[Sequence[int]]:
+        for _, part in uid_set.commands(uids, octets=LINE - len(self.items) - 32):
+            yield part
+
     def ask(self, uids: Sequence[int]) -> None:
         """Send the command for UIDs that fit on one line."""
         (one,) = uid_set.commands(uids, octets=LINE)
@@ -158,7 +180,7 @@ class _Fetching:
         """Give those that have not come."""
         return [uid for uid in uids if uid not in self.arrived]
 
-    def answer(self) -> Generator[Body | NotFetched, None, str]:
+    def answer(self) -> Generator[Body | Arrived | NotFetched, None, str]:
         """Give what the answer to one command brings; returns the server's reason if it refused."""
         try:
             yield from self._arriving()
@@ -168,7 +190,7 @@ class _Fetching:
             return refused.said
         return ""
 
-    def again(self, uids: list[int], reason: str) -> Iterator[Body | NotFetched]:
+    def again(self, uids: list[int], reason: str) -> Iterator[Body | Arrived | NotFetched]:
         """Ask again for what did not come: after a refusal in halves; after an OK find out what is gone."""
         if not reason:
             yield from self._explained(uids)
@@ -209,11 +231,20 @@ class _Fetching:
             else:
                 yield NotFetched(UID(uid), "gone by another hand", gone=True)
 
-    def _arriving(self) -> Iterator[Body | NotFetched]:
+    def _arriving(self) -> Iterator[Body | Arrived | NotFetched]:
         """Give the bodies in the answer to one command."""
         commands = self._commands
-        for line in commands.answers():
-            found = _common(commands, line) or _careful(commands, line)
+        lines = commands.answers()
+        while True:
+            while usual := imap_usual.body(commands, self.wanted, self.arrived, largest=LITERAL_CAP):
+                yield usual
+                if not usual.drained:
+                    raise AssertionError("a body was not read to its end")
+                self.arrived.add(int(usual.uid))
+            line = next(lines, None)
+            if line is None:
+                return
+            found = _careful(commands, line)
             if isinstance(found, Body):
                 found.expect(self.wanted, self.arrived)
                 if found.too_large or found.uid in self.arrived:
@@ -243,31 +274,6 @@ class _Fetching:
             return NotFetched(body.uid, "it is larger than 1 GiB")
         self._commands.odd("the server sent a message twice")
         return None
-
-
-def _common(commands: Commands, line: bytes) -> Body | None:
-    """Recognise the usual answer by one pattern."""
-    found = _COMMON_BODY.match(line)
-    if not found:
-        return None
-    uid, flags, date, size = found.groups()
-    items = Items(uid=read_uid(uid), flags=flag_set(flags), internal_date=date, has_body=True)
-    literal = Literal(int(size))
-    if not literal.size:
-        return None
-    _check_size(commands, literal)
-    commands.lexer.at = len(line)
-    return Body(commands, items, literal, _tail(commands.lexer, items))
-
-
-def _tail(lexer: Lexer, items: Items) -> Iterator[Literal]:
-    """Read what stands behind the literal of the usual answer: nearly always `)` alone."""
-    lexer.resume()
-    if lexer.line in (b")\r\n", b")\n"):
-        lexer.at = 1
-        return
-    lexer.line = b"(" + lexer.line
-    yield from read_items(lexer, items)
 
 
 def _careful(commands: Commands, line: bytes) -> Body | NotFetched | None:

@@ -32,9 +32,6 @@ IN_FLIGHT = 2
 """Commands on their way at a time."""
 
 FETCH = re.compile(rb"\* \d+ (?:UID)?FETCH \(", re.IGNORECASE)
-COMMON = rb'\* \d+ FETCH \(UID (\d{1,10}) FLAGS \(([^()"]{0,2000})\) INTERNALDATE "([^"]{26})" '
-"""The beginning of the answers that most servers give."""
-_COMMON_FACTS = re.compile(COMMON + rb"RFC822\.SIZE (\d{1,10})\)\r?\n\Z")
 
 
 @dataclass(slots=True)
@@ -69,12 +66,6 @@ def facts(commands: Commands, sets: Sequence[bytes]) -> Iterator[Fact]:
     """Ask for UID, FLAGS, INTERNALDATE and RFC822.SIZE of each set, and give every answer that carries a UID."""
     items_wanted = b"(" + FACTS + (identity(commands) if GMAIL in commands.capability else b"") + b")"
     for line in _pipelined(commands, sets, items_wanted):
-        common = _COMMON_FACTS.match(line)
-        if common:
-            uid, flags, date, size = common.groups()
-            message = RemoteMessage(read_uid(uid), int(size), parse_internal_date(date), flag_set(flags))
-            yield Fact(message, whole=True)
-            continue
         items = read_all(commands, line)
         if items is not None and items.uid is not None:
             yield Fact(items.message(), whole=bool(items.seen & {b"INTERNALDATE", b"RFC822.SIZE"}))
@@ -223,7 +214,8 @@ def flag_set(text: bytes) -> frozenset[str]:
     known = _flag_sets.get(text)
     if known is None:
         flags = (_SYSTEM.get(flag.lower(), flag) for flag in text.decode("utf-8", "replace").split())
-        known = frozenset(flag for flag in flags if flag != RECENT)
+        # NIL is no flag: where it stands in a list, it is nothing (RFC 9051 section 9).
+        known = frozenset(flag for flag in flags if flag != RECENT and flag.upper() != "NIL")
         if len(_flag_sets) < 10_000 and len(text) < 200:
             _flag_sets[text] = known
     return known

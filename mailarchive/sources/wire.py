@@ -10,16 +10,19 @@ from __future__ import annotations
 import select
 import ssl
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.errors import LaterError, ProtocolError, UnreachableError
 from mailarchive.scrub import Scrubber
 
 if TYPE_CHECKING:
+    import re
     import socket
     from collections.abc import Iterator
 
 BUFFER = 256 * 1024
+ROOM = 64 * 1024
+"""Octets that a read asks for at least; with less room behind it, what is left in the buffer moves to its front."""
 WORDS = 1000
 """Characters of a server's sentence that people are shown."""
 LINE_CAP = 1024 * 1024
@@ -29,6 +32,14 @@ SLOW = 300.0
 """Seconds of waiting for the answer to one command after which its rate must be at least `SLOWEST`."""
 SLOWEST = 1024
 """Octets a second; providers that throttle silently go below."""
+
+
+class Whole(NamedTuple):
+    """An answer in the buffer: the groups of its head, the octets of its literal, and how long all of it is."""
+
+    groups: tuple[bytes, ...]
+    literal: memoryview
+    length: int
 
 
 class Wire:
@@ -114,6 +125,35 @@ class Wire:
             count -= size
             yield self._view[begin : begin + size]
 
+    def run(self, run: re.Pattern[bytes], one: re.Pattern[bytes]) -> list[tuple[bytes, ...]]:
+        """Take what `run` finds next in the buffer, without waiting; gives the groups of each `one` in it."""
+        found = run.match(self._buffer, self._start, self._end)
+        if found is None:
+            return []
+        begin, self._start = self._start, found.end()
+        return one.findall(self._buffer, begin, self._start)
+
+    def whole(self, head: re.Pattern[bytes], tail: bytes) -> Whole | None:
+        """Find, without taking it, an answer that lies whole in the buffer: head, literal and tail.
+
+        The last group of `head` is the size of the literal.
+        """
+        found = head.match(self._buffer, self._start, self._end)
+        if found is None:
+            return None
+        groups = found.groups()
+        begin = found.end()
+        end = begin + int(groups[-1])
+        # Never behind what has arrived: there the buffer holds octets of answers that were read long ago.
+        if not self._buffer.startswith(tail, end, self._end):
+            return None
+        return Whole(groups, self._view[begin:end], end + len(tail) - self._start)
+
+    def forward(self, count: int) -> None:
+        """Take octets that were found in the buffer; what they are stays where it is until more is asked for."""
+        assert 0 <= count <= self._end - self._start
+        self._start += count
+
     def take(self) -> bytes:
         """Give whatever has arrived, at least one octet, waiting for it if need be."""
         if self._start == self._end:
@@ -153,7 +193,7 @@ class Wire:
     def _fill(self) -> None:
         if self._start == self._end:
             self._start = self._end = 0
-        elif self._end == BUFFER:
+        elif BUFFER - self._end < ROOM and self._start:
             left = self._end - self._start
             self._view[:left] = bytes(self._view[self._start : self._end])
             self._start, self._end = 0, left

@@ -26,6 +26,8 @@ from tests.servers.scripted import Scripted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from mailarchive.ports import Incoming
+
 DATE = b"01-Mar-2014 10:00:00 +0100"
 WHEN = datetime(2014, 3, 1, 9, tzinfo=UTC)
 OK = b"TAG OK done\r\n"
@@ -265,7 +267,7 @@ def test_bodies_that_come_again_and_again_have_an_end(monkeypatch: pytest.Monkey
     assert commands.oddities == ["the server sent a message twice"]
 
 
-def consume(arrivals: Iterator[imap_fetch.Body | NotFetched]) -> None:
+def consume(arrivals: Iterator[Incoming | NotFetched]) -> None:
     """Read every body to its end."""
     for arrival in arrivals:
         if not isinstance(arrival, NotFetched):

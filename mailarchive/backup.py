@@ -127,7 +127,7 @@ class _Mailbox:
         if self.remover is not None:
             self.remover.leave(piece, archived)
 
-    def _archive(self, part: MailboxPlan, *, short: bool) -> tuple[RemoteMessage, ...]:
+    def _archive(self, part: MailboxPlan, *, short: bool) -> Sequence[RemoteMessage]:
         """Fetch what the plan holds; gives what was left for another session, because this one was long enough."""
         name, work, batch = part.mailbox.name, self.work, self.batch
         unsure = part.unsure if self.remover is not None else ()
@@ -135,7 +135,7 @@ class _Mailbox:
             return ()
         if part.fetch:
             work.report(Fetching(name, len(part.fetch), part.size))
-        rest: tuple[RemoteMessage, ...] = ()
+        rest: Sequence[RemoteMessage] = ()
         try:
             with self.source.open(part.mailbox) as box:
                 if box.status.uidvalidity != part.status.uidvalidity:
@@ -158,7 +158,7 @@ class _Mailbox:
             raise
         return rest
 
-    def _fetch(self, box: OpenMailbox, part: MailboxPlan, *, short: bool) -> tuple[RemoteMessage, ...]:
+    def _fetch(self, box: OpenMailbox, part: MailboxPlan, *, short: bool) -> Sequence[RemoteMessage]:
         """Take what comes; gives what is left when a session that is to be short has lasted long enough."""
         begun = self.clock()
         window = WINDOW if short else max(1, len(part.fetch))

@@ -84,12 +84,17 @@ class SqliteCatalogue(Chronicle):
         """Close the file."""
         self._file.close()
 
-    def placements(self, mailbox: str, uidvalidity: int | None) -> dict[UID | UIDL, Known]:
+    def placements(
+        self, mailbox: str, uidvalidity: int | None, within: tuple[int, int] | None = None
+    ) -> dict[UID | UIDL, Known]:
         """Say which UIDs of this generation of a mailbox are archived, where, and what the server said of them."""
         with self._file.reading() as db:
             # Some POP3 servers give the UIDL of a deleted message to another one; a UID is never given again.
             where = "p.origin IN (?, ?, ?) AND (p.expunged_at IS NULL OR typeof(p.uid) = 'integer')"
-            rows = db.execute(_select(_KNOWN, where), (mailbox, uidvalidity or 0, *EVIDENCE, LISTED))
+            if within is not None:
+                where += " AND p.uid BETWEEN ? AND ?"
+            values = (mailbox, uidvalidity or 0, *EVIDENCE, LISTED, *(within or ()))
+            rows = db.execute(_select(_KNOWN, where), values)
             return {
                 _uid(uid): Known(
                     Location(location),

@@ -336,6 +336,7 @@ def _without_decimals(text: str, smaller: dict[str, tuple[int, str]]) -> str:
 _MONTH_NUMBERS = {name[:3].upper().encode(): number for number, name in enumerate(_MONTHS, 1)}
 _MINUTES = {f" {hour:02}:{minute:02}:".encode(): (hour, minute) for hour in range(24) for minute in range(60)}
 _SECONDS = {f"{second:02} ".encode(): second for second in range(60)}
+_EPOCH = date(1970, 1, 1).toordinal()
 _TIME_ZONE = re.compile(rb"([+-])([0-9]{2})([0-5][0-9])")
 _DAY = re.compile(rb"([ 0-9][0-9])-([A-Za-z]{3})-([0-9]{4})")
 
@@ -355,6 +356,30 @@ def parse_internal_date(text: bytes) -> datetime | None:
     if day is None or minute is None or second is None or zone is None:
         return None
     return datetime(day[0], day[1], day[2], minute[0], minute[1], second, 0, zone)
+
+
+def internal_instant(text: bytes) -> tuple[int, int] | None:
+    """Read the same as `parse_internal_date` as seconds of POSIX and minutes east of UTC, without making an object."""
+    if len(text) != 26:
+        text = text.strip().rjust(26)
+    begin, minute, second = _internal_midnight(text[:11]), _MINUTES.get(text[11:18]), _SECONDS.get(text[18:21])
+    east = _minutes_east(text[21:])
+    if begin is None or minute is None or second is None or east is None:
+        return None
+    return begin + minute[0] * 3600 + minute[1] * 60 + second - east * 60, east
+
+
+@lru_cache(maxsize=4096)
+def _internal_midnight(text: bytes) -> int | None:
+    """Give the beginning of a day in UTC."""
+    day = _internal_day(text)
+    return (date(*day).toordinal() - _EPOCH) * 86400 if day is not None else None
+
+
+@lru_cache(maxsize=256)
+def _minutes_east(text: bytes) -> int | None:
+    zone = _zone(text)
+    return zone.utcoffset(None) // timedelta(minutes=1) if zone is not None else None
 
 
 @lru_cache(maxsize=4096)

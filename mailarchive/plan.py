@@ -10,9 +10,11 @@ import difflib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
 from mailarchive.events import Planned, PlannedMailbox
+from mailarchive.messages import octets
 from mailarchive.model import is_lasting
 from mailarchive.tally import Tally
 
@@ -39,10 +41,10 @@ class Listed:
 
     mailbox: Mailbox
     status: MailboxStatus
-    fetch: tuple[RemoteMessage, ...]
-    already: tuple[RemoteMessage, ...]
+    fetch: Sequence[RemoteMessage]
+    already: Sequence[RemoteMessage]
     stays: Mapping[UID | UIDL, str] = field(default_factory=dict)
-    unsure: tuple[RemoteMessage, ...] = ()
+    unsure: Sequence[RemoteMessage] = ()
     held: str = ""
 
     def keeps(self, message: RemoteMessage) -> bool:
@@ -57,12 +59,12 @@ class MailboxPlan(Listed):
     @property
     def size(self) -> int:
         """Octets to fetch, as far as the server announced them."""
-        return sum(message.size or 0 for message in self.fetch)
+        return octets(self.fetch)
 
     @property
     def leaving(self) -> list[RemoteMessage]:
         """The messages that a deletion would be tried on."""
-        return [message for message in (*self.fetch, *self.already) if not self.keeps(message)]
+        return [message for message in chain(self.fetch, self.already) if not self.keeps(message)]
 
     def pieces(self, most: int | None) -> Iterator[MailboxPlan]:
         """Cut the plan so that each part holds at most so many messages that have a lasting name; None: whole."""
@@ -134,7 +136,7 @@ class Plan:
             leaving = part.leaving if not held or doubted else []
             size = sum(message.size or 0 for message in leaving)
             boxes.append(replace(shown, delete=len(leaving), delete_size=size, keep=shown.selected - len(leaving)))
-            kept.update(part.held or part.stays[m.uid] for m in (*part.fetch, *part.already) if part.keeps(m))
+            kept.update(part.held or part.stays[m.uid] for m in chain(part.fetch, part.already) if part.keeps(m))
         return Planned(
             tuple(boxes), deleting=True, method=method, kept=tuple(kept.most_common()), quota=quota, held=held
         )
@@ -195,7 +197,7 @@ def _is_work(part: Listed, index: int, message: RemoteMessage) -> bool:
 def _candidates(listings: Sequence[Listed], counts: Counts) -> Iterator[tuple[datetime, int, int]]:
     """Give date, index of the mailbox, and index of the message in `fetch` followed by `already`."""
     for number, part in enumerate(listings):
-        for index, message in enumerate((*part.fetch, *part.already)):
+        for index, message in enumerate(chain(part.fetch, part.already)):
             if counts(part, index, message):
                 yield message.internal_date or _NEVER, number, index
 
@@ -219,7 +221,7 @@ def _keep_only(listings: Iterable[Listed], taken: set[tuple[int, int]], counts: 
     for number, part in enumerate(listings):
         left = {
             index
-            for index, message in enumerate((*part.fetch, *part.already))
+            for index, message in enumerate(chain(part.fetch, part.already))
             if (number, index) in taken or not counts(part, index, message)
         }
         fetch = tuple(m for index, m in enumerate(part.fetch) if index in left)

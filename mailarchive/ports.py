@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -71,7 +71,7 @@ class OpenMailbox(Protocol):
         """Why what was listed is not to be trusted for a deletion, one sentence each."""
         ...
 
-    def listing(self, criteria: Criteria) -> Iterable[RemoteMessage]:
+    def listing(self, criteria: Criteria) -> Sequence[RemoteMessage]:
         """Give at least every message that fits the criteria, each UID once, in ascending order.
 
         Raises:
@@ -347,8 +347,12 @@ class OpenBatch:
 class Catalogue(Protocol):
     """What we know of the mail; derived, and never more trusted than the files."""
 
-    def placements(self, mailbox: str, uidvalidity: int | None) -> Mapping[UID | UIDL, Known]:
+    def placements(
+        self, mailbox: str, uidvalidity: int | None, within: tuple[int, int] | None = None
+    ) -> Mapping[UID | UIDL, Known]:
         """Say which UIDs of this generation of a mailbox are archived, where, and what the server said of them.
+
+        With `within`, only those from the first to the last of these two.
 
         A UIDL whose message was deleted is not among them: a server may give it to another message.
         """

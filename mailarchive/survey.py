@@ -7,6 +7,7 @@ what has changed in a way that a human should know is told.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from mailarchive import headers, plan
@@ -15,11 +16,12 @@ from mailarchive.events import Listing
 from mailarchive.expunge import Refusal
 from mailarchive.extras import HasQuota
 from mailarchive.labels import Labels
+from mailarchive.messages import Messages
 from mailarchive.model import DELETED, INBOX, JUNK, TRASH, Method, is_lasting
 from mailarchive.policy import DateKind, HeaderTests, Keep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mailarchive.job import Work
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from mailarchive.ports import OpenMailbox, Source
 
 
+ROWS: Final = 10_000
+"""Messages of a mailbox whose rows are in memory at a time."""
 DATES: Final = 5000
 """Headers that are asked for between two commits of the dates in them."""
 
@@ -129,17 +133,17 @@ def _list(
     held = box.doubts[0] if box.doubts else ""
     if _compare(mailbox, box.status, work):
         held = held or "the server has numbered this mailbox anew"
-    known = _known(mailbox, box.status, work, proved=deleting and fetching)
-    already, fetch, unsure, lost = [], [], [], 0
+    already, fetch, unsure, lost, unproved = Messages(), Messages(), Messages(), 0, 0
     stays: dict[UID | UIDL, str] = {}
-    for message in chosen:
-        row = known.get(message.uid)
-        if row is not None and row.is_same(message) and work.archive.holds(row.location):
+    for message, known in _with_rows(chosen, mailbox, box.status, work, proved=deleting and fetching):
+        row = known if known is not None and known.is_same(message) else None
+        if row is not None and work.archive.holds(row.location):
             already.append(message)
+            unproved += not row.evidence
             if row.unsure and not row.hold:
                 unsure.append(message)
         else:
-            lost += row is not None and row.is_same(message)
+            lost += row is not None
             row = None
             fetch.append(message)
         if deleting and (why := _stays(message, envelopes.get(message.uid), row, work, fetching=fetching)):
@@ -147,17 +151,17 @@ def _list(
     if lost:
         what = "are no longer whole in the archive" + (" and are fetched again" if fetching else "")
         work.warn(f"{lost} archived messages {what}", mailbox.name, serious=not fetching)
-    _tell_unproved(sum(not known[message.uid].evidence for message in already) if deleting else 0, mailbox, work)
+    _tell_unproved(unproved if deleting else 0, mailbox, work)
     if fetch and not fetching:
         what = "are not archived and stay; `mailarchive backup` fetches them"
         work.warn(f"{len(fetch)} of the chosen messages {what}", mailbox.name, serious=False)
-        fetch = []
-    return plan.Listed(mailbox, box.status, tuple(fetch), tuple(already), stays, tuple(unsure), held)
+        fetch = Messages()
+    return plan.Listed(mailbox, box.status, fetch, already, stays, unsure, held)
 
 
 def _listed(box: OpenMailbox, mailbox: Mailbox, work: Work, *, dated: bool) -> Sequence[RemoteMessage]:
     """List a mailbox; where the protocol says no dates, they are asked for once and remembered (POP3)."""
-    messages = list(box.listing(work.policy.criteria()))
+    messages = box.listing(work.policy.criteria())
     if dated:
         return messages
     if lasting := sum(not is_lasting(message.uid) for message in messages):
@@ -221,25 +225,34 @@ def _tell_unproved(count: int, mailbox: Mailbox, work: Work) -> None:
         work.warn(f"{count} of the chosen messages {what}", mailbox.name, serious=False)
 
 
-def _known(mailbox: Mailbox, status: MailboxStatus, work: Work, *, proved: bool) -> Mapping[UID | UIDL, Known]:
-    """Say what is archived of a mailbox; nothing is known where a UID means nothing in the next session.
+def _with_rows(
+    messages: Iterable[RemoteMessage], mailbox: Mailbox, status: MailboxStatus, work: Work, *, proved: bool
+) -> Iterator[tuple[RemoteMessage, Known | None]]:
+    """Say what is archived of each message; nothing is known where a UID means nothing in the next session.
 
     With `proved`, what only a list speaks for is not known: nothing is deleted on its word, and a run that may delete
     fetches such a message again.
     """
-    if status.uidvalidity is not None and status.uids_stick:
-        rows = work.catalogue.placements(mailbox.name, status.uidvalidity)
-        return {uid: row for uid, row in rows.items() if row.evidence} if proved else rows
-    why = "keeps no UIDs" if status.uidvalidity is not None else "gives no UIDVALIDITY"
-    work.warn(
-        f"the server {why} here: everything is fetched each time, and compared by content", mailbox.name, serious=False
-    )
-    return {}
+    lasting = status.uidvalidity is not None and status.uids_stick
+    if not lasting:
+        why = "keeps no UIDs" if status.uidvalidity is not None else "gives no UIDVALIDITY"
+        what = f"the server {why} here: everything is fetched each time, and compared by content"
+        work.warn(what, mailbox.name, serious=False)
+    left = iter(messages)
+    while some := list(islice(left, ROWS)):
+        # In ascending order of UID; a maildrop has names without order, and never so many.
+        ends = (int(some[0].uid), int(some[-1].uid)) if isinstance(some[0].uid, int) else None
+        if ends is None:
+            some.extend(left)
+        rows = work.catalogue.placements(mailbox.name, status.uidvalidity, ends) if lasting else {}
+        for message in some:
+            row = rows.get(message.uid)
+            yield message, row if row is not None and (row.evidence or not proved) else None
 
 
 def _chosen(
     box: OpenMailbox, mailbox: Mailbox, messages: Sequence[RemoteMessage], work: Work, *, deleting: bool
-) -> tuple[list[RemoteMessage], Mapping[UID | UIDL, Envelope]]:
+) -> tuple[Iterable[RemoteMessage], Mapping[UID | UIDL, Envelope]]:
     """Give the chosen messages, and the header fields of those that had to be judged by them."""
     policy = work.policy
     if work.labels is not None and mailbox == work.labels.everything:
@@ -247,7 +260,7 @@ def _chosen(
     # Where only so much is to be deleted, what will stay must not take the place of what could go.
     counted = policy.limit is not None or policy.free is not None or policy.keep_under is not None
     if not policy.needs_headers and not (deleting and counted and policy.before is not None):
-        return [message for message in messages if policy.selects(message)], {}
+        return filter(policy.selects, messages), {}
     # Headers cost a transfer: ask only for those of messages that everything else speaks for.
     loose = replace(policy, headers=HeaderTests())
     candidates = [message for message in messages if loose.selects(message)]

@@ -604,11 +604,15 @@ class MemoryCatalogue:
         self.fail_intent: Exception | None = None
         self.steps = steps or Steps()
 
-    def placements(self, mailbox: str, uidvalidity: int | None) -> dict[UID | UIDL, Known]:
+    def placements(
+        self, mailbox: str, uidvalidity: int | None, within: tuple[int, int] | None = None
+    ) -> dict[UID | UIDL, Known]:
         """Say what is archived."""
         key = (mailbox, uidvalidity or 0)
         here = [uid for *found, uid in self.table if tuple(found) == key]
         here = [uid for uid in here if isinstance(uid, int) or (*key, uid) not in self.expunged]
+        if within is not None:
+            here = [uid for uid in here if isinstance(uid, int) and within[0] <= uid <= within[1]]
         return {
             uid: Known(
                 row.location,

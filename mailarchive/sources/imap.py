@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from mailarchive.expunge import ExpungeOrder
     from mailarchive.extras import Appending
+    from mailarchive.messages import Messages
     from mailarchive.model import UID, UIDL, Criteria, Mailbox, NotFetched, RemoteMessage, Sighting
     from mailarchive.ports import ExpungeResult, Incoming
     from mailarchive.sources.imap_lexer import Lexer
@@ -231,7 +232,7 @@ class ImapMailbox:
         """Why what was read is not to be trusted for a deletion."""
         return [*self._lister.doubts, *self._commands.oddities]
 
-    def listing(self, criteria: Criteria) -> list[RemoteMessage]:
+    def listing(self, criteria: Criteria) -> Messages:
         """Give at least every message that fits, in ascending order of UID, each once."""
         return self._lister.listing(criteria)
 

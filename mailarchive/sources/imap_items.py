@@ -18,7 +18,7 @@ from mailarchive.sources.imap_commands import LINE, Refused
 from mailarchive.sources.imap_lexer import Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mailarchive.sources.imap_commands import Commands
     from mailarchive.sources.imap_lexer import Lexer, Value
@@ -62,13 +62,21 @@ class Fact(NamedTuple):
     whole: bool
 
 
-def facts(commands: Commands, sets: Sequence[bytes]) -> Iterator[Fact]:
-    """Ask for UID, FLAGS, INTERNALDATE and RFC822.SIZE of each set, and give every answer that carries a UID."""
+def facts(commands: Commands, sets: Sequence[bytes], ahead: Callable[[], None] | None = None) -> Iterator[Fact]:
+    """Ask for UID, FLAGS, INTERNALDATE and RFC822.SIZE of each set, and give every answer that carries a UID.
+
+    `ahead` is called before each response is read, and may take some itself; see `Commands.answers`.
+    """
     items_wanted = b"(" + FACTS + (identity(commands) if GMAIL in commands.capability else b"") + b")"
-    for line in _pipelined(commands, sets, items_wanted):
+    for line in _pipelined(commands, sets, items_wanted, ahead):
         items = read_all(commands, line)
         if items is not None and items.uid is not None:
             yield Fact(items.message(), whole=bool(items.seen & {b"INTERNALDATE", b"RFC822.SIZE"}))
+
+
+def usual_fact(uid: bytes, flags: bytes, date: bytes, size: bytes) -> Fact:
+    """Make a fact of what `imap_usual.facts` takes."""
+    return Fact(RemoteMessage(read_uid(uid), int(size), parse_internal_date(date), flag_set(flags)), whole=True)
 
 
 def identity(commands: Commands) -> bytes:
@@ -112,7 +120,9 @@ def headers(commands: Commands, uids: Sequence[int]) -> Iterator[tuple[UID, byte
         raise refused.error(commands.wire.peer, "the server does not give the headers") from None
 
 
-def _pipelined(commands: Commands, sets: Sequence[bytes], items: bytes) -> Iterator[bytes]:
+def _pipelined(
+    commands: Commands, sets: Sequence[bytes], items: bytes, ahead: Callable[[], None] | None = None
+) -> Iterator[bytes]:
     """Send a UID FETCH for each set, a few ahead, and give the untagged lines of all of them.
 
     Raises:
@@ -125,7 +135,14 @@ def _pipelined(commands: Commands, sets: Sequence[bytes], items: bytes) -> Itera
             commands.send(b"UID FETCH", sets[sent] + b" " + items)
             sent += 1
         try:
-            yield from commands.answers()
+            lines = commands.answers()
+            if ahead is None:
+                yield from lines
+                continue
+            ahead()
+            for line in lines:
+                yield line
+                ahead()
         except Refused as refused:
             refusal = refusal or refused
             if refused.patience:

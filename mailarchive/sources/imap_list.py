@@ -6,7 +6,10 @@ answer does not add up; what is listed is compared with EXISTS; a line that cann
 
 from __future__ import annotations
 
+import heapq
 import itertools
+import operator
+from array import array
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, timedelta
@@ -15,10 +18,11 @@ from typing import TYPE_CHECKING
 from imapclient import imap_utf7
 
 from mailarchive.errors import MailboxError, ProtocolError
+from mailarchive.messages import Messages
 from mailarchive.model import INBOX, UID, Mailbox, RemoteMessage, is_inbox
 from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
-from mailarchive.sources.imap_items import facts
+from mailarchive.sources.imap_facts import Collector
 from mailarchive.sources.imap_lexer import OversizedError
 
 if TYPE_CHECKING:
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
 
     from mailarchive.model import Criteria, MailboxStatus
     from mailarchive.sources.imap_commands import Commands
-    from mailarchive.sources.imap_items import Fact
     from mailarchive.sources.imap_lexer import Lexer, Value
 
 MOST_MAILBOXES = 10_000
@@ -199,10 +202,10 @@ class Lister:
         self._name = name
         self.doubts: list[str] = []
 
-    def listing(self, criteria: Criteria) -> list[RemoteMessage]:
+    def listing(self, criteria: Criteria) -> Messages:
         """Give at least every message that fits, in ascending order of UID, each once."""
         if not self._status.exists:
-            return []
+            return Messages()
         windows = self._windows()
         narrowing = _narrowing(criteria)
         if criteria.imap_search:
@@ -243,30 +246,31 @@ class Lister:
             found = set(range(numbers.step + 1, last, max(numbers.step, last // MOST_WINDOWS)))
         return sorted(uid for uid in found if uid > 1)
 
-    def _narrowed(self, windows: Sequence[bytes], keys: bytes, others: bytes) -> list[int] | None:
+    def _narrowed(self, windows: Sequence[bytes], keys: bytes, others: bytes) -> Sequence[int] | None:
         """Search for what is wanted, and count all others; None if the two do not add up to the mailbox."""
-        found: set[int] = set()
+        found = array("I")
         counted = 0
         try:
             for window in windows:
                 hits = self._search(_within(window, keys))
                 if hits.count is not None and hits.count != len(set(hits.uids)):
                     return None
-                found.update(hits.uids)
+                found.extend(hits.uids)
                 counted += self._search(_within(window, others), count=True).number
         except MailboxError:
             return None
-        return sorted(found) if len(found) + counted == self._status.exists - self._commands.expunged else None
+        uids = _ascending(found)
+        return uids if len(uids) + counted == self._status.exists - self._commands.expunged else None
 
-    def _found_by_user(self, windows: Sequence[bytes], keys: bytes) -> list[int]:
+    def _found_by_user(self, windows: Sequence[bytes], keys: bytes) -> Sequence[int]:
         """Search for the user's own keys, which only the server can judge."""
-        found: set[int] = set()
+        found = array("I")
         for window in windows:
             hits = self._search(_within(window, keys))
             if "ESEARCH" in self._commands.capability and hits.count != len(set(hits.uids)):
                 raise MailboxError(f"the server's answer to the search in {self._name} is not whole")
-            found.update(hits.uids)
-        return sorted(found)
+            found.extend(hits.uids)
+        return _ascending(found)
 
     def _search(self, keys: bytes, *, count: bool = False) -> Hits:
         """Ask UID SEARCH; merges every line of the answer, whichever of the two forms it has (RFC 4731)."""
@@ -282,57 +286,46 @@ class Lister:
             raise refused.error(peer, f"the server cannot search {self._name}") from None
         return hits
 
-    def _facts_of(self, uids: list[int]) -> list[RemoteMessage]:
+    def _facts_of(self, uids: Sequence[int]) -> Messages:
         sets = [part for part, _ in uid_set.commands(uids, octets=7000)]
-        messages = self._collect(sets, wanted=set(uids))
-        lacking = set(uids).difference(int(message.uid) for message in messages)
-        if not lacking:
+        messages = self._collect(sets, wanted=uids)
+        if len(messages) == len(uids):
             return messages
+        lacking = set(uids).difference(int(message.uid) for message in messages)
         # What was found by the search and not listed is unknown, and unknown is archived.
         self.doubts.append(f"the server finds {len(lacking)} messages and does not list them")
-        return sorted([*messages, *(RemoteMessage(UID(uid)) for uid in lacking)], key=lambda message: message.uid)
+        unknown = (RemoteMessage(UID(uid)) for uid in sorted(lacking))
+        return Messages(heapq.merge(messages, unknown, key=lambda message: int(message.uid)))
 
-    def _everything(self, windows: Sequence[bytes]) -> list[RemoteMessage]:
+    def _everything(self, windows: Sequence[bytes]) -> Messages:
         messages = self._collect(windows, wanted=None)
         there = self._status.exists - self._commands.expunged
         if len(messages) < there:
             self.doubts.append(f"the server lists {len(messages)} of {there} messages")
         return messages
 
-    def _collect(self, sets: Sequence[bytes], wanted: set[int] | None) -> list[RemoteMessage]:
-        """Read the facts of messages; one of which only a part is told is unknown in the rest."""
-        found: dict[int, Fact] = {}
-        twice: set[int] = set()
-        most = self._status.exists + WINDOW
+    def _collect(self, sets: Sequence[bytes], wanted: Sequence[int] | None) -> Messages:
+        """Read the facts of messages; `wanted` are their UIDs in ascending order, None for all."""
+        collector = Collector(self._commands, wanted, most=self._status.exists + WINDOW)
         refusal = None
         try:
-            for fact in facts(self._commands, sets):
-                uid = int(fact.message.uid)
-                before = found.get(uid)
-                if wanted is not None and uid not in wanted:
-                    continue
-                if before is None or not before.whole:
-                    found[uid] = fact
-                elif fact.whole and fact.message != before.message:
-                    twice.add(uid)
-                if len(found) > most:
-                    raise ProtocolError(f"{self._commands.wire.peer} lists more messages than there are")
+            collector.collect(sets)
         except Refused as refused:
             refusal = refused
-        if refusal is not None and (refusal.patience or not found):
+        if refusal is not None and (refusal.patience or not len(collector)):
             raise refusal.error(self._commands.wire.peer, f"the server does not list {self._name}")
         if refusal is not None and wanted is None:
             self.doubts.append(f"the server does not list all of {self._name}: {refusal.said}")
-        if twice:
-            self.doubts.append(f"the server lists {len(twice)} UIDs twice with different facts; they are left alone")
-        return [found[uid].message for uid in sorted(found) if uid not in twice]
+        if twice := len(collector.twice):
+            self.doubts.append(f"the server lists {twice} UIDs twice with different facts; they are left alone")
+        return collector.messages()
 
 
 class Hits:
     """What the answers to one SEARCH say: UIDs, and how many there are if the server counts."""
 
     def __init__(self, commands: Commands, most: int) -> None:
-        self.uids: list[int] = []
+        self.uids = array("I")
         self.count: int | None = None
         self._commands = commands
         self._most = most
@@ -364,6 +357,13 @@ class Hits:
         self.uids.extend(uid for uid in uids if uid and uid <= uid_set.HIGHEST)
         if len(self.uids) > self._most:
             raise ProtocolError(f"{self._commands.wire.peer} finds more messages than there are")
+
+
+def _ascending(uids: array[int]) -> array[int]:
+    """Put UIDs in order, each once."""
+    if all(map(operator.lt, uids, itertools.islice(uids, 1, None))):
+        return uids
+    return array("I", sorted(set(uids)))
 
 
 def _number(word: bytes) -> int | None:

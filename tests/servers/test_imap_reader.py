@@ -400,3 +400,49 @@ def test_a_refused_listing_raises_refused() -> None:
 def test_flags_have_one_spelling() -> None:
     r"""System flags and $Forwarded, which has a letter of its own in an archive; other keywords stay as they came."""
     assert imap_items.flag_set(b"\\SEEN $FORWARDED $Label1 \\recent") == {"\\Seen", "$Forwarded", "$Label1"}
+
+
+def test_commands_ask_for_so_many_octets_and_two_are_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages are put together by the size that was announced; one that is larger is asked for alone."""
+    monkeypatch.setattr(imap_fetch, "WINDOW_OCTETS", 10)
+    listing = [RemoteMessage(UID(uid), size) for uid, size in enumerate([5, 5, 5, None, 99, 5, 4], 1)]
+    script = [
+        (rf"UID FETCH {uids} ", b"".join(body(uid) for uid in found) + OK)
+        for uids, found in (("1:2", (1, 2)), ("3:4", (3, 4)), ("5", (5,)), ("6:7", (6, 7)))
+    ]
+    with Scripted(script) as server:
+        commands = Commands(server.session)
+        sent = []
+        for arrival in imap_fetch.bodies(commands, listing):
+            assert not isinstance(arrival, NotFetched)
+            assert list(arrival.chunks())
+            sent.append(commands._number)
+        assert server.unexpected == []
+    assert sent == [2, 2, 3, 3, 4, 4, 4]
+
+
+def test_a_message_that_comes_late_comes_once() -> None:
+    """The answer to a command lacks it, and the answer to the next one brings it: no failure, and no question."""
+    uids = list(range(1, 1002))
+    answers = [b"".join(body(uid) for uid in uids[:999]) + OK, body(1000) + body(1001) + OK]
+    with Scripted([("UID FETCH 1:1000 ", answers[0]), ("UID FETCH 1001 ", answers[1])]) as server:
+        found = fetched(server, listed(*uids))
+        assert server.unexpected == []
+    assert not any(isinstance(each, NotFetched) for each in found.values())
+    assert list(found) == uids
+
+
+def test_more_messages_than_are_kept_track_of_come_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Round after round, each message once."""
+    monkeypatch.setattr(imap_fetch, "ROUND", 2)
+    script = [
+        ("UID FETCH 1:2 ", body(1) + body(2) + OK),
+        ("UID FETCH 3:4 ", body(3) + OK),
+        (r"UID FETCH 4 \(UID\)", OK),
+        ("UID FETCH 5 ", body(5) + OK),
+    ]
+    with Scripted(script) as server:
+        found = fetched(server, listed(1, 2, 3, 4, 5))
+        assert server.unexpected == []
+    assert [uid for uid, each in found.items() if isinstance(each, NotFetched)] == [4]
+    assert set(found) == {1, 2, 3, 4, 5}

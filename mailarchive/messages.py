@@ -1,0 +1,156 @@
+"""Many listed messages in little memory: columns of numbers instead of an object for each.
+
+The law of this room: what goes in comes out equal, in the order in which it was put in. What does not fit into the
+columns is kept as it is.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Final, overload
+
+from mailarchive.model import UID, RemoteMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+NO_DATE: Final = (0, 1 << 14)
+"""Stands for an unknown date where an instant is given as seconds of POSIX and minutes east of UTC."""
+_NO_SIZE: Final = -1
+_MINUTE: Final = timedelta(minutes=1)
+_LARGEST: Final = 2**63 - 1
+
+
+class Messages(Sequence[RemoteMessage]):
+    """A sequence of messages, about 30 octets each; those with object ids, labels or UIDLs are kept as they are."""
+
+    __slots__ = ("_flags", "_numbers", "_odd", "_seconds", "_sets", "_sizes", "_uids", "_zones")
+
+    def __init__(self, messages: Iterable[RemoteMessage] = ()) -> None:
+        self._uids = array("I")
+        self._sizes = array("q")
+        self._seconds = array("q")
+        self._zones = array("h")
+        self._flags = array("I")
+        self._sets: list[frozenset[str] | None] = []
+        self._numbers: dict[frozenset[str] | None, int] = {}
+        self._odd: dict[int, RemoteMessage] = {}
+        for message in messages:
+            self.append(message)
+
+    def append(self, message: RemoteMessage) -> None:
+        """Put one message at the end."""
+        instant = _instant(message.internal_date)
+        uid, size = message.uid, _NO_SIZE if message.size is None else message.size
+        odd = message.object_id or message.labels is not None or instant is None
+        if odd or not isinstance(uid, int) or not 0 < uid < 2**32 or not _NO_SIZE <= size <= _LARGEST:
+            self._odd[len(self._uids)] = message
+            uid, size, instant = UID(0), _NO_SIZE, NO_DATE
+        self.extend([uid], [size], [instant or NO_DATE], [message.flags])
+
+    def extend(
+        self,
+        uids: Iterable[int],
+        sizes: Iterable[int],
+        instants: Iterable[tuple[int, int]],
+        flags: Iterable[frozenset[str] | None],
+    ) -> None:
+        """Put messages at the end, given by columns of equal length.
+
+        Args:
+            uids: Below 2**32.
+            sizes: Octets, as announced.
+            instants: Seconds of POSIX and minutes east of UTC, or `NO_DATE`.
+            flags: As `RemoteMessage` has them.
+        """
+        self._uids.extend(uids)
+        self._sizes.extend(sizes)
+        for seconds, zone in instants:
+            self._seconds.append(seconds)
+            self._zones.append(zone)
+        numbers = self._numbers
+        for each in flags:
+            number = numbers.get(each)
+            if number is None:
+                number = numbers[each] = len(self._sets)
+                self._sets.append(each)
+            self._flags.append(number)
+
+    @property
+    def octets(self) -> int:
+        """All their octets, as far as they are known."""
+        known = sum(size for size in self._sizes if size > 0)
+        return known + sum(message.size or 0 for message in self._odd.values())
+
+    def find(self, uid: int) -> RemoteMessage | None:
+        """Find a message by its UID; only if all of them have one, and stand in ascending order of it."""
+        at = bisect_left(self._uids, uid)
+        return self[at] if at < len(self._uids) and self._uids[at] == uid else None
+
+    def __len__(self) -> int:
+        return len(self._uids)
+
+    def __iter__(self) -> Iterator[RemoteMessage]:
+        return map(self._at, range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> RemoteMessage: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Messages: ...
+
+    def __getitem__(self, index: int | slice) -> RemoteMessage | Messages:
+        if isinstance(index, slice):
+            return self._part(index)
+        return self._at(range(len(self))[index])
+
+    def _at(self, index: int) -> RemoteMessage:
+        if index in self._odd:
+            return self._odd[index]
+        size, zone = self._sizes[index], self._zones[index]
+        date = None if zone == NO_DATE[1] else datetime.fromtimestamp(self._seconds[index], _zone(zone))
+        return RemoteMessage(UID(self._uids[index]), None if size < 0 else size, date, self._sets[self._flags[index]])
+
+    def _part(self, place: slice) -> Messages:
+        part = Messages()
+        part._uids = self._uids[place]
+        part._sizes = self._sizes[place]
+        part._seconds = self._seconds[place]
+        part._zones = self._zones[place]
+        part._flags = self._flags[place]
+        # Both only ever grow, and together.
+        part._sets, part._numbers = self._sets, self._numbers
+        if self._odd:
+            places = enumerate(range(len(self))[place])
+            part._odd = {new: self._odd[old] for new, old in places if old in self._odd}
+        return part
+
+
+def octets(messages: Sequence[RemoteMessage]) -> int:
+    """Add up the octets of messages, as far as they are known."""
+    if isinstance(messages, Messages):
+        return messages.octets
+    return sum(message.size or 0 for message in messages)
+
+
+_zones: dict[int, timezone] = {}
+
+
+def _zone(minutes: int) -> timezone:
+    zone = _zones.get(minutes)
+    if zone is None:
+        zone = _zones[minutes] = timezone(minutes * _MINUTE)
+    return zone
+
+
+def _instant(date: datetime | None) -> tuple[int, int] | None:
+    """Give a date as numbers; None if it does not fit, or would come out as another one."""
+    if date is None:
+        return NO_DATE
+    if type(date) is not datetime or date.microsecond or type(date.tzinfo) is not timezone:
+        return None
+    minutes, rest = divmod(date.tzinfo.utcoffset(None), _MINUTE)
+    return (int(date.timestamp()), minutes) if not rest else None

@@ -9,7 +9,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, overload
 
 from mailarchive.model import UID, RemoteMessage
@@ -22,6 +23,9 @@ NO_DATE: Final = (0, 1 << 14)
 _NO_SIZE: Final = -1
 _MINUTE: Final = timedelta(minutes=1)
 _LARGEST: Final = 2**63 - 1
+_UIDS: Final = 2**32
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
 
 
 class Messages(Sequence[RemoteMessage]):
@@ -43,13 +47,19 @@ class Messages(Sequence[RemoteMessage]):
 
     def append(self, message: RemoteMessage) -> None:
         """Put one message at the end."""
-        instant = _instant(message.internal_date)
         uid, size = message.uid, _NO_SIZE if message.size is None else message.size
-        odd = message.object_id or message.labels is not None or instant is None
-        if odd or not isinstance(uid, int) or not 0 < uid < 2**32 or not _NO_SIZE <= size <= _LARGEST:
+        instant = _instant(message.internal_date)
+        odd = instant is None or message.labels is not None or message.object_id
+        if odd or not isinstance(uid, int) or not 0 < uid < _UIDS or not _NO_SIZE <= size <= _LARGEST:
             self._odd[len(self._uids)] = message
             uid, size, instant = UID(0), _NO_SIZE, NO_DATE
-        self.extend([uid], [size], [instant or NO_DATE], [message.flags])
+        seconds, zone = instant or NO_DATE
+        self._uids.append(uid)
+        self._sizes.append(size)
+        self._seconds.append(seconds)
+        self._zones.append(zone)
+        number = self._numbers.get(message.flags)
+        self._flags.append(self._number(message.flags) if number is None else number)
 
     def extend(
         self,
@@ -71,13 +81,15 @@ class Messages(Sequence[RemoteMessage]):
         for seconds, zone in instants:
             self._seconds.append(seconds)
             self._zones.append(zone)
-        numbers = self._numbers
         for each in flags:
-            number = numbers.get(each)
-            if number is None:
-                number = numbers[each] = len(self._sets)
-                self._sets.append(each)
-            self._flags.append(number)
+            number = self._numbers.get(each)
+            self._flags.append(self._number(each) if number is None else number)
+
+    def _number(self, flags: frozenset[str] | None) -> int:
+        """Give a set of flags that is new here its number."""
+        self._numbers[flags] = len(self._sets)
+        self._sets.append(flags)
+        return self._numbers[flags]
 
     @property
     def octets(self) -> int:
@@ -152,5 +164,11 @@ def _instant(date: datetime | None) -> tuple[int, int] | None:
         return NO_DATE
     if type(date) is not datetime or date.microsecond or type(date.tzinfo) is not timezone:
         return None
-    minutes, rest = divmod(date.tzinfo.utcoffset(None), _MINUTE)
-    return (int(date.timestamp()), minutes) if not rest else None
+    minutes = _minutes(date.tzinfo)
+    return ((date - _EPOCH) // _SECOND, minutes) if minutes is not None else None
+
+
+@lru_cache(maxsize=256)
+def _minutes(zone: timezone) -> int | None:
+    minutes, rest = divmod(zone.utcoffset(None), _MINUTE)
+    return None if rest else minutes

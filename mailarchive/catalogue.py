@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from mailarchive.catalogue_file import CatalogueFile, copied
+from mailarchive.catalogue_listings import Listings
 from mailarchive.catalogue_runs import Chronicle, instant, stamp
 from mailarchive.errors import ArchiveError
 from mailarchive.model import UID, UIDL, Digest, ItemState, Known, Location, Method, Placement
@@ -51,7 +52,7 @@ _WHOLE = (
 )
 
 
-class SqliteCatalogue(Chronicle):
+class SqliteCatalogue(Chronicle, Listings):
     """The catalogue of one archive; see `ports.Catalogue`.
 
     Args:

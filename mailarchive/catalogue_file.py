@@ -25,7 +25,7 @@ from mailarchive.errors import ArchiveError, BusyError, DiskError, os_error
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the schema, kept in `user_version`; each of `STEPS` raises it by one."""
 
 PATIENCE = 10.0
@@ -57,6 +57,13 @@ STEPS: Final = {
             mailbox INTEGER NOT NULL REFERENCES mailbox (id), uid TEXT NOT NULL, size INTEGER, internal_date TEXT,
             PRIMARY KEY (mailbox, uid)
         ) WITHOUT ROWID;
+    """,
+    2: """
+        CREATE TABLE listing (
+            mailbox INTEGER PRIMARY KEY REFERENCES mailbox (id), uidvalidity INTEGER NOT NULL,
+            uidnext INTEGER NOT NULL, highestmodseq INTEGER NOT NULL, listed_at TEXT NOT NULL,
+            messages INTEGER NOT NULL, facts BLOB NOT NULL
+        );
     """,
 }
 """Statements by the version that they start from; `schema.sql` is where they lead."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
+    from mailarchive.messages import Messages, Remembered
     from mailarchive.model import UID, UIDL, Mailbox, Quota
     from mailarchive.ports import Chunk
 
@@ -63,6 +64,24 @@ class CanAppend(Protocol):
 
         Raises:
             MessageError: The server refused this one. `MailboxError`: it has no room for more, or no such mailbox.
+        """
+        ...
+
+
+@runtime_checkable
+class CanFollow(Protocol):
+    """An open mailbox that can say what has changed in it (RFC 7162)."""
+
+    @property
+    def steady(self) -> bool:
+        """Whether it can be followed from here on."""
+        ...
+
+    def follow(self, before: Remembered) -> Messages | None:
+        """Give all its messages, of which these were there before.
+
+        Returns:
+            None if the server must be asked for all of them: its numbers do not fit, or it does not answer.
         """
         ...
 

@@ -6,17 +6,24 @@ columns is kept as it is.
 
 from __future__ import annotations
 
+import json
+import sys
+import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
+from itertools import compress
 from typing import TYPE_CHECKING, Final, overload
 
 from mailarchive.model import UID, RemoteMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from mailarchive.model import MailboxStatus
 
 NO_DATE: Final = (0, 1 << 14)
 """Stands for an unknown date where an instant is given as seconds of POSIX and minutes east of UTC."""
@@ -92,6 +99,64 @@ class Messages(Sequence[RemoteMessage]):
         return self._numbers[flags]
 
     @property
+    def plain(self) -> bool:
+        """Whether all of them fit into the columns."""
+        return not self._odd
+
+    def only(self, uids: Iterable[int]) -> Messages:
+        """Give those whose UID is among these; both in ascending order of UID."""
+        there = iter(uids)
+        now = next(there, _UIDS)
+        mask = bytearray()
+        for uid in self._uids:
+            while now < uid:
+                now = next(there, _UIDS)
+            mask.append(now == uid)
+        # What does not fit into the columns has no UID in them.
+        part = Messages()
+        part._uids.extend(compress(self._uids, mask))
+        part._sizes.extend(compress(self._sizes, mask))
+        part._seconds.extend(compress(self._seconds, mask))
+        part._zones.extend(compress(self._zones, mask))
+        part._flags.extend(compress(self._flags, mask))
+        part._sets, part._numbers = self._sets, self._numbers
+        return part
+
+    @property
+    def uids(self) -> Sequence[int]:
+        """Their UIDs, if all of them are plain."""
+        return self._uids
+
+    def packed(self) -> bytes:
+        """Give all of it as octets to be kept; only if all of them are plain."""
+        sets = [None if flags is None else sorted(flags) for flags in self._sets]
+        columns = [zlib.compress(column, level=1) for column in self._columns]
+        facts = {"order": sys.byteorder, "number": len(self), "sets": sets, "lengths": [len(each) for each in columns]}
+        return b"".join([json.dumps(facts).encode(), b"\n", *columns])
+
+    @classmethod
+    def unpacked(cls, octets: bytes) -> Messages | None:
+        """Read what `packed` gave, on this kind of computer; None if it is not that."""
+        found = cls()
+        place = octets.find(b"\n") + 1
+        try:
+            facts = json.loads(octets[:place])
+            for flags in facts["sets"]:
+                found._number(None if flags is None else frozenset(flags))
+            for column, length in zip(found._columns, facts["lengths"], strict=True):
+                column.frombytes(zlib.decompress(octets[place : place + length]))
+                place += length
+            fits = facts["order"] == sys.byteorder and place == len(octets)
+            fits = fits and {len(column) for column in found._columns} == {facts["number"]}
+        except (zlib.error, ValueError, KeyError, TypeError):
+            return None
+        return found if fits and max(found._flags, default=-1) < len(found._sets) else None
+
+    @property
+    def _columns(self) -> tuple[array[int], ...]:
+        return self._uids, self._sizes, self._seconds, self._zones, self._flags
+
+    @property
     def octets(self) -> int:
         """All their octets, as far as they are known."""
         known = sum(size for size in self._sizes if size > 0)
@@ -139,6 +204,21 @@ class Messages(Sequence[RemoteMessage]):
             places = enumerate(range(len(self))[place])
             part._odd = {new: self._odd[old] for new, old in places if old in self._odd}
         return part
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The whole listing of a mailbox, so that a later run asks for what has changed.
+
+    Attributes:
+        status: What the server said when it was opened for that listing.
+        listed_at: When every message was asked for last; what was only followed since does not count.
+        messages: All of them, plain, in ascending order of UID.
+    """
+
+    status: MailboxStatus
+    listed_at: datetime
+    messages: Messages
 
 
 def octets(messages: Sequence[RemoteMessage]) -> int:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
     from mailarchive.errors import ExitCode
     from mailarchive.expunge import ExpungeOrder
+    from mailarchive.messages import Remembered
     from mailarchive.model import (
         UID,
         UIDL,
@@ -380,6 +381,14 @@ class Catalogue(Protocol):
 
     def record(self, run: str, placements: Sequence[Placement]) -> None:
         """Commit placements whose bytes are durable, in one transaction."""
+        ...
+
+    def listing(self, mailbox: str) -> Remembered | None:
+        """Give the listing of a mailbox that was remembered last; None if there is none that can be read."""
+        ...
+
+    def remember_listing(self, mailbox: str, remembered: Remembered) -> None:
+        """Commit the listing of a mailbox, in the place of any other of it."""
         ...
 
     def dates(self, mailbox: str) -> Mapping[UID | UIDL, tuple[int | None, datetime | None]]:

@@ -1,4 +1,4 @@
--- The catalogue, version 2. Everything here can be made again from the files of the archive.
+-- The catalogue, version 3. Everything here can be made again from the files of the archive.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,               -- archive: its id; sane_now: when the clock was last trusted
@@ -54,6 +54,17 @@ CREATE TABLE dated (
     internal_date TEXT,                   -- NULL: the header has none that can be read
     PRIMARY KEY (mailbox, uid)
 ) WITHOUT ROWID;
+
+-- What a mailbox held when it was listed last, so that a run asks only for what has changed. It vouches for nothing.
+CREATE TABLE listing (
+    mailbox       INTEGER PRIMARY KEY REFERENCES mailbox (id),
+    uidvalidity   INTEGER NOT NULL,
+    uidnext       INTEGER NOT NULL,
+    highestmodseq INTEGER NOT NULL,
+    listed_at     TEXT NOT NULL,          -- when every message was asked for last
+    messages      INTEGER NOT NULL,
+    facts         BLOB NOT NULL           -- UID, size, date and flags of each, as `messages.py` packs them
+);
 
 CREATE TABLE run (
     id       TEXT PRIMARY KEY,

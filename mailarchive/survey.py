@@ -7,6 +7,7 @@ what has changed in a way that a human should know is told.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -14,10 +15,10 @@ from mailarchive import headers, plan
 from mailarchive.errors import MailboxError, UsageError
 from mailarchive.events import Listing
 from mailarchive.expunge import Refusal
-from mailarchive.extras import HasQuota
+from mailarchive.extras import CanFollow, HasQuota
 from mailarchive.labels import Labels
-from mailarchive.messages import Messages
-from mailarchive.model import DELETED, INBOX, JUNK, TRASH, Method, is_lasting
+from mailarchive.messages import Messages, Remembered
+from mailarchive.model import DELETED, INBOX, JUNK, TRASH, Criteria, Method, is_lasting
 from mailarchive.policy import DateKind, HeaderTests, Keep
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from mailarchive.ports import OpenMailbox, Source
 
 
+FRESH: Final = timedelta(days=7)
+"""So long a listing is followed before all of it is asked for again: a server may be wrong about what has changed."""
 ROWS: Final = 10_000
 """Messages of a mailbox whose rows are in memory at a time."""
 DATES: Final = 5000
@@ -90,7 +93,7 @@ def survey(
         work.report(Listing(mailbox.name, number, len(chosen)))
         try:
             with source.open(mailbox) as box:
-                messages = _listed(box, mailbox, work, dated=source.capabilities.internal_date)
+                messages = _listed(box, mailbox, work, dated=source.capabilities.internal_date, deleting=deleting)
                 listings.append(_list(box, mailbox, messages, work, deleting=deleting, fetching=fetching))
         except MailboxError as error:
             work.warn(error.message, mailbox.name)
@@ -159,9 +162,13 @@ def _list(
     return plan.Listed(mailbox, box.status, fetch, already, stays, unsure, held)
 
 
-def _listed(box: OpenMailbox, mailbox: Mailbox, work: Work, *, dated: bool) -> Sequence[RemoteMessage]:
+def _listed(box: OpenMailbox, mailbox: Mailbox, work: Work, *, dated: bool, deleting: bool) -> Sequence[RemoteMessage]:
     """List a mailbox; where the protocol says no dates, they are asked for once and remembered (POP3)."""
-    messages = box.listing(work.policy.criteria())
+    criteria = work.policy.criteria()
+    # A deletion is planned on what the server says in this run, and only the server can judge keys of its own.
+    if isinstance(box, CanFollow) and box.steady and not deleting and not criteria.imap_search:
+        return _followed(box, mailbox, work)
+    messages = box.listing(criteria)
     if dated:
         return messages
     if lasting := sum(not is_lasting(message.uid) for message in messages):
@@ -196,6 +203,26 @@ def _listed(box: OpenMailbox, mailbox: Mailbox, work: Work, *, dated: bool) -> S
             work.catalogue.remember_dates(mailbox.name, remembered)
             asked = remembered
     return [message._replace(internal_date=dates.get(message.uid)) for message in messages]
+
+
+def _followed(box: OpenMailbox, mailbox: Mailbox, work: Work) -> Sequence[RemoteMessage]:
+    """List a mailbox by what has changed since it was listed before, and remember it for the next time.
+
+    All of it is listed, as what is too young for this run may be old enough for the next one.
+    """
+    assert isinstance(box, CanFollow)
+    now = work.run.started
+    before = work.catalogue.listing(mailbox.name)
+    if before is not None and timedelta(0) <= now - before.listed_at < FRESH:
+        messages = box.follow(before)
+        if messages is not None:
+            if messages is not before.messages:
+                work.catalogue.remember_listing(mailbox.name, replace(before, status=box.status, messages=messages))
+            return messages
+    everything = box.listing(Criteria())
+    if isinstance(everything, Messages) and everything.plain and not box.doubts:
+        work.catalogue.remember_listing(mailbox.name, Remembered(box.status, now, everything))
+    return everything
 
 
 def _stays(message: RemoteMessage, envelope: Envelope | None, row: Known | None, work: Work, *, fetching: bool) -> str:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from mailarchive.expunge import ExpungeOrder
     from mailarchive.extras import Appending
+    from mailarchive.messages import Remembered
     from mailarchive.model import (
         UIDL,
         Criteria,
@@ -597,6 +598,7 @@ class MemoryCatalogue:
         self.expunged: set[tuple[str, int, UID | UIDL]] = set()
         self.seen: dict[str, MailboxStatus] = {}
         self.dated: dict[str, dict[UID | UIDL, tuple[int | None, datetime | None]]] = {}
+        self.listings: dict[str, Remembered] = {}
         self.runs: dict[str, dict[str, object]] = {}
         self.batches: dict[int, MemoryBatch] = {}
         self.put_back: set[tuple[Digest, str]] = set()
@@ -766,6 +768,15 @@ class MemoryCatalogue:
         """Commit that it was right."""
         with self.steps.step("commit"):
             self.trusted = now
+
+    def listing(self, mailbox: str) -> Remembered | None:
+        """Give what was remembered."""
+        return self.listings.get(mailbox)
+
+    def remember_listing(self, mailbox: str, remembered: Remembered) -> None:
+        """Remember it."""
+        with self.steps.step("commit"):
+            self.listings[mailbox] = remembered
 
     def dates(self, mailbox: str) -> dict[UID | UIDL, tuple[int | None, datetime | None]]:
         """Give what was asked for apart."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from mailarchive.errors import MailarchiveError, MailboxError, ProtocolError
 from mailarchive.model import Capabilities, MailboxStatus, Quota
-from mailarchive.sources import imap_append, imap_fetch, imap_items, imap_list
+from mailarchive.sources import imap_append, imap_fetch, imap_follow, imap_items, imap_list
 from mailarchive.sources.imap_commands import Commands, Refused, quoted
 from mailarchive.sources.imap_expunge import Expunger, Marks, find_ids
 from mailarchive.sources.imap_gate import Phase
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mailarchive.expunge import ExpungeOrder
     from mailarchive.extras import Appending
-    from mailarchive.messages import Messages
+    from mailarchive.messages import Messages, Remembered
     from mailarchive.model import UID, UIDL, Criteria, Mailbox, NotFetched, RemoteMessage, Sighting
     from mailarchive.ports import ExpungeResult, Incoming
     from mailarchive.sources.imap_lexer import Lexer
@@ -89,7 +89,7 @@ class ImapSource:
         """Open a mailbox by EXAMINE."""
         if self._commands.busy:
             raise ProtocolError("the line was left in the middle of an answer")
-        yield ImapMailbox(self._commands, mailbox, _open(self._commands, mailbox, b"EXAMINE"))
+        yield ImapMailbox(self._commands, mailbox, _examine(self._commands, mailbox))
 
     @contextmanager
     def select(self, mailbox: Mailbox) -> Iterator[WritableImapMailbox]:
@@ -155,13 +155,21 @@ def _storage(resources: Sequence[object]) -> Iterator[Quota]:
                 yield Quota(int(used) * 1024, int(limit) * 1024)
 
 
-def _open(commands: Commands, mailbox: Mailbox, command: bytes) -> MailboxStatus:
+def _examine(commands: Commands, mailbox: Mailbox) -> MailboxStatus:
+    """Open a mailbox by EXAMINE; where the server can say what has changed, it is asked to (RFC 7162 section 3.1.8)."""
+    if imap_follow.is_able(commands):
+        with contextlib.suppress(MailboxError):
+            return _open(commands, mailbox, b"EXAMINE", b" (CONDSTORE)")
+    return _open(commands, mailbox, b"EXAMINE")
+
+
+def _open(commands: Commands, mailbox: Mailbox, command: bytes, parameters: bytes = b"") -> MailboxStatus:
     """Open a mailbox by EXAMINE or SELECT and read what the server says of it."""
     exists: int | None = None
     codes: dict[str, int] = {}
     permanent: bytes | None = None
     commands.expunged = 0
-    commands.send(command, quoted(mailbox.wire))
+    commands.send(command, quoted(mailbox.wire) + parameters)
     try:
         for line in commands.answers():
             if found := _EXISTS.match(line):
@@ -235,6 +243,15 @@ class ImapMailbox:
     def listing(self, criteria: Criteria) -> Messages:
         """Give at least every message that fits, in ascending order of UID, each once."""
         return self._lister.listing(criteria)
+
+    @property
+    def steady(self) -> bool:
+        """Whether it can be followed from here on."""
+        return imap_follow.is_steady(self._commands, self.status)
+
+    def follow(self, before: Remembered) -> Messages | None:
+        """Give all messages by what has changed; None if all of them must be listed."""
+        return imap_follow.follow(self._commands, self.status, self._lister, before)
 
     def headers(self, messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID, bytes]]:
         """Give the header fields that a selection may need."""

@@ -62,12 +62,21 @@ class Fact(NamedTuple):
     whole: bool
 
 
-def facts(commands: Commands, sets: Sequence[bytes], ahead: Callable[[], None] | None = None) -> Iterator[Fact]:
+def facts(
+    commands: Commands,
+    sets: Sequence[bytes],
+    ahead: Callable[[], None] | None = None,
+    *,
+    since: int | None = None,
+) -> Iterator[Fact]:
     """Ask for UID, FLAGS, INTERNALDATE and RFC822.SIZE of each set, and give every answer that carries a UID.
 
-    `ahead` is called before each response is read, and may take some itself; see `Commands.answers`.
+    `ahead` is called before each response is read, and may take some itself; see `Commands.answers`. With `since`, only
+    for what has changed since that mod-sequence (RFC 7162 section 3.1.4).
     """
     items_wanted = b"(" + FACTS + (identity(commands) if GMAIL in commands.capability else b"") + b")"
+    if since is not None:
+        items_wanted += b" (CHANGEDSINCE %d)" % since
     for line in _pipelined(commands, sets, items_wanted, ahead):
         items = read_all(commands, line)
         if items is not None and items.uid is not None:

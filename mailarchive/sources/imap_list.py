@@ -206,7 +206,7 @@ class Lister:
         """Give at least every message that fits, in ascending order of UID, each once."""
         if not self._status.exists:
             return Messages()
-        windows = self._windows()
+        windows = self.windows()
         narrowing = _narrowing(criteria)
         if criteria.imap_search:
             keys = _join(_raw(criteria.imap_search), *narrowing[:1])
@@ -217,9 +217,9 @@ class Lister:
                 return self._facts_of(uids)
         return self._everything(windows)
 
-    def _windows(self) -> list[bytes]:
-        """Cut the mailbox into ranges of UIDs with at most `WINDOW` messages each."""
-        size = WINDOW
+    def windows(self, most: int = WINDOW) -> list[bytes]:
+        """Cut the mailbox into ranges of UIDs with at most so many messages each."""
+        size = most
         for name in self._commands.capability:
             limit = name.removeprefix("MESSAGELIMIT=")
             if limit != name and limit.isdigit() and len(limit) < 10:
@@ -237,7 +237,7 @@ class Lister:
         found: set[int] = set()
         try:
             for begin in range(0, len(numbers), 500):
-                found.update(self._search(b",".join(b"%d" % n for n in numbers[begin : begin + 500])).uids)
+                found.update(self.search(b",".join(b"%d" % n for n in numbers[begin : begin + 500])).uids)
         except MailboxError:
             found.clear()
         if len(found) != len(numbers):
@@ -252,27 +252,27 @@ class Lister:
         counted = 0
         try:
             for window in windows:
-                hits = self._search(_within(window, keys))
+                hits = self.search(within(window, keys))
                 if hits.count is not None and hits.count != len(set(hits.uids)):
                     return None
                 found.extend(hits.uids)
-                counted += self._search(_within(window, others), count=True).number
+                counted += self.search(within(window, others), count=True).number
         except MailboxError:
             return None
-        uids = _ascending(found)
+        uids = ascending(found)
         return uids if len(uids) + counted == self._status.exists - self._commands.expunged else None
 
     def _found_by_user(self, windows: Sequence[bytes], keys: bytes) -> Sequence[int]:
         """Search for the user's own keys, which only the server can judge."""
         found = array("I")
         for window in windows:
-            hits = self._search(_within(window, keys))
+            hits = self.search(within(window, keys))
             if "ESEARCH" in self._commands.capability and hits.count != len(set(hits.uids)):
                 raise MailboxError(f"the server's answer to the search in {self._name} is not whole")
             found.extend(hits.uids)
-        return _ascending(found)
+        return ascending(found)
 
-    def _search(self, keys: bytes, *, count: bool = False) -> Hits:
+    def search(self, keys: bytes, *, count: bool = False) -> Hits:
         """Ask UID SEARCH; merges every line of the answer, whichever of the two forms it has (RFC 4731)."""
         # One window holds at most all of the mailbox, where it could not be cut better.
         hits = Hits(self._commands, most=self._status.exists + WINDOW)
@@ -359,7 +359,7 @@ class Hits:
             raise ProtocolError(f"{self._commands.wire.peer} finds more messages than there are")
 
 
-def _ascending(uids: array[int]) -> array[int]:
+def ascending(uids: array[int]) -> array[int]:
     """Put UIDs in order, each once."""
     if all(map(operator.lt, uids, itertools.islice(uids, 1, None))):
         return uids
@@ -370,7 +370,7 @@ def _number(word: bytes) -> int | None:
     return int(word) if word.isdigit() and len(word) <= 10 else None
 
 
-def _within(window: bytes, keys: bytes) -> bytes:
+def within(window: bytes, keys: bytes) -> bytes:
     """Search in one window only; the window of everything needs no key."""
     return keys if window == EVERYTHING else b"UID " + window + b" " + keys
 

@@ -12,6 +12,7 @@ from mailarchive import expunge
 from mailarchive.catalogue import SqliteCatalogue
 from mailarchive.errors import ArchiveError
 from mailarchive.expunge import ExpungeOrder, How
+from mailarchive.messages import Messages, Remembered
 from mailarchive.model import (
     UID,
     UIDL,
@@ -22,6 +23,7 @@ from mailarchive.model import (
     Mailbox,
     MailboxStatus,
     Method,
+    RemoteMessage,
     transient,
 )
 from tests.contract.catalogues import DIGEST, ID, OTHER, ROW, order
@@ -65,6 +67,43 @@ def test_what_was_recorded_is_known(catalogue: Catalogue) -> None:
     )
     assert catalogue.locations([DIGEST])[DIGEST] in {"Été/1.abc", "Été/2"}
     assert catalogue.locations([Digest("sha256:" + "00" * 32)]) == {} == catalogue.locations([])
+
+
+def test_a_part_of_a_mailbox_can_be_asked_for(catalogue: Catalogue) -> None:
+    """From a first UID to a last one, both included; names that are no numbers are in no such part."""
+    catalogue.record("run1", [replace(ROW, uid=UID(uid)) for uid in (1, 5, 6, 9)])
+    catalogue.record("run1", [replace(ROW, uid=UIDL("7"))])
+    assert set(catalogue.placements("Été", 7, (5, 8))) == {5, 6}
+    assert set(catalogue.placements("Été", 7, (9, 9))) == {9}
+    assert len(catalogue.placements("Été", 7)) == 5
+
+
+LISTED = Remembered(
+    MailboxStatus(2, 7, 10, 99),
+    datetime(2026, 1, 1, tzinfo=UTC),
+    Messages(
+        [
+            RemoteMessage(UID(1), 10, ROW.internal_date, frozenset({"\\Seen", "kw"})),
+            RemoteMessage(UID(4_294_967_295), None, None, None),
+        ]
+    ),
+)
+
+
+def test_a_listing_is_remembered_by_mailbox(catalogue: Catalogue) -> None:
+    """The last one, whole; that of another mailbox is another one."""
+    assert catalogue.listing("Été") is None
+    catalogue.remember_listing("Été", replace(LISTED, messages=Messages()))
+    catalogue.remember_listing("Été", LISTED)
+    found = catalogue.listing("Été")
+    assert found is not None
+    assert (found.status, found.listed_at) == (LISTED.status, LISTED.listed_at)
+    assert [*found.messages] == [*LISTED.messages]
+    assert str(found.messages[0].internal_date) == str(ROW.internal_date)
+    assert catalogue.listing("Ete") is None
+    # It is no row, and says nothing of what was archived or seen.
+    assert dict(catalogue.placements("Été", 7)) == {}
+    assert catalogue.last_seen("Été") is None
 
 
 def test_generations_and_mailboxes_are_apart(catalogue: Catalogue) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,3 +92,45 @@ def test_a_date_in_numbers_is_the_date(text: bytes) -> None:
         offset = date.utcoffset()
         assert offset is not None
         assert numbers == (date.timestamp(), offset / timedelta(minutes=1))
+
+
+@given(st.lists(MESSAGE, max_size=12))
+def test_plain_messages_can_be_packed(given_: list[RemoteMessage]) -> None:
+    """And come out as they went in; what was packed says nothing about others."""
+    messages = Messages(message for message in given_ if Messages([message]).plain)
+    found = Messages.unpacked(messages.packed())
+    assert found is not None
+    assert exact(found) == exact(messages)
+    assert Messages(given_).plain is (len(messages) == len(given_))
+
+
+PACKED = Messages(RemoteMessage(UID(uid), uid, WHEN, frozenset({"a"})) for uid in range(1, 50)).packed()
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"{}\n",
+        b"nonsense\n",
+        b"\xff\n",
+        PACKED[:-1],
+        PACKED + b"x",
+        PACKED.replace(b'"number": 49', b'"number": 48'),
+        PACKED.replace(b'[["a"]]', b"[]"),
+        PACKED.replace(b'"order": "', b'"order": "not '),
+        PACKED.replace(b'"lengths"', b'"x"'),
+        PACKED[:-20] + b"\0" * 20,
+    ],
+)
+def test_what_cannot_be_unpacked_is_nothing(octets: bytes) -> None:
+    """Cut short, changed, of another kind of computer: the mailbox is then listed again."""
+    assert octets != PACKED
+    assert Messages.unpacked(octets) is None
+
+
+@given(st.sets(st.integers(1, 30)), st.sets(st.integers(1, 30)))
+def test_messages_are_chosen_by_their_uids(there: set[int], wanted: set[int]) -> None:
+    """Both stand in order."""
+    messages = Messages(RemoteMessage(UID(uid), uid, WHEN, frozenset({str(uid % 3)})) for uid in sorted(there))
+    assert list(messages.only(sorted(wanted))) == [message for message in messages if message.uid in wanted]

@@ -131,6 +131,15 @@ def test_what_is_no_longer_in_the_archive_is_fetched_again() -> None:
     assert [int(uid) for _, uid in world.source.fetched] == [1, 2]
 
 
+def test_what_is_remembered_vouches_for_nothing() -> None:
+    """Rows and files are lost, or a run was killed just after it listed: all of it is archived again."""
+    world = World()
+    world.catalogue.table.clear()
+    world.archive.durable.clear()
+    assert world.run(1) == ["followed"]
+    assert world.archived == {1, 2}
+
+
 @pytest.mark.parametrize(("days", "expected"), [(6, "followed"), (7, "listed"), (-1, "listed")])
 def test_all_of_it_is_asked_for_once_a_week(days: int, expected: str) -> None:
     """A server may be wrong about what has changed; and a clock that went back says nothing of the time."""

@@ -33,6 +33,7 @@ RESTORE = "tests/core/test_restore.py"
 REINDEX = "tests/core/test_reindex.py"
 LOSSES = "tests/crash/test_reindex_points_memory.py"
 CATALOGUE = "tests/contract/test_catalogue.py"
+FOLLOW = "tests/core/test_follow.py"
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,20 @@ RULES = [
         "frozenset(marked) - ordered",
         "frozenset(marked) - set(seen)",
         EXPUNGE,
+    ),
+    rule(
+        "a deletion is planned on a listing of this run",
+        "survey.py",
+        "box.steady and not deleting and",
+        "box.steady and",
+        FOLLOW,
+    ),
+    rule(
+        "all of a mailbox is listed once a week",
+        "survey.py",
+        "before.listed_at < FRESH",
+        "before.listed_at < now - now + 1000 * FRESH",
+        FOLLOW,
     ),
     # The order of things
     rule(

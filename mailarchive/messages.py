@@ -27,23 +27,22 @@ if TYPE_CHECKING:
 
 NO_DATE: Final = (0, 1 << 14)
 """Stands for an unknown date where an instant is given as seconds of POSIX and minutes east of UTC."""
-_NO_SIZE: Final = -1
+_NO_SIZE: Final = 2**32 - 1
 _MINUTE: Final = timedelta(minutes=1)
-_LARGEST: Final = 2**63 - 1
 _UIDS: Final = 2**32
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
 
 
 class Messages(Sequence[RemoteMessage]):
-    """A sequence of messages, about 30 octets each; those with object ids, labels or UIDLs are kept as they are."""
+    """A sequence of messages, 18 octets each; those with object ids, labels or UIDLs are kept as they are."""
 
     __slots__ = ("_flags", "_numbers", "_odd", "_seconds", "_sets", "_sizes", "_uids", "_zones")
 
     def __init__(self, messages: Iterable[RemoteMessage] = ()) -> None:
         self._uids = array("I")
-        self._sizes = array("q")
-        self._seconds = array("q")
+        self._sizes = array("I")
+        self._seconds = array("I")
         self._zones = array("h")
         self._flags = array("I")
         self._sets: list[frozenset[str] | None] = []
@@ -54,13 +53,15 @@ class Messages(Sequence[RemoteMessage]):
 
     def append(self, message: RemoteMessage) -> None:
         """Put one message at the end."""
-        uid, size = message.uid, _NO_SIZE if message.size is None else message.size
-        instant = _instant(message.internal_date)
+        uid, size, instant = message.uid, message.size, _instant(message.internal_date)
+        if not isinstance(uid, int) or not 0 < uid < _UIDS:
+            uid, instant = UID(0), None
         odd = instant is None or message.labels is not None or message.object_id
-        if odd or not isinstance(uid, int) or not 0 < uid < _UIDS or not _NO_SIZE <= size <= _LARGEST:
+        if odd or not (size is None or 0 <= size < _NO_SIZE):
             self._odd[len(self._uids)] = message
-            uid, size, instant = UID(0), _NO_SIZE, NO_DATE
+            size = instant = None
         seconds, zone = instant or NO_DATE
+        size = _NO_SIZE if size is None else size
         self._uids.append(uid)
         self._sizes.append(size)
         self._seconds.append(seconds)
@@ -74,23 +75,31 @@ class Messages(Sequence[RemoteMessage]):
         sizes: Iterable[int],
         instants: Iterable[tuple[int, int]],
         flags: Iterable[frozenset[str] | None],
-    ) -> None:
-        """Put messages at the end, given by columns of equal length.
+    ) -> bool:
+        """Put messages at the end, given by columns of equal length; tell whether they fit, else none is put there.
 
         Args:
-            uids: Below 2**32.
-            sizes: Octets, as announced.
+            uids: From 1 to 2**32 - 1.
+            sizes: Octets, as announced, all known.
             instants: Seconds of POSIX and minutes east of UTC, or `NO_DATE`.
             flags: As `RemoteMessage` has them.
         """
+        try:
+            octets = array("I", sizes)
+            seconds, zones = zip(*instants, strict=True)
+            begins = array("I", seconds)
+        except OverflowError:
+            return False
+        if _NO_SIZE in octets:
+            return False
         self._uids.extend(uids)
-        self._sizes.extend(sizes)
-        for seconds, zone in instants:
-            self._seconds.append(seconds)
-            self._zones.append(zone)
+        self._sizes.extend(octets)
+        self._seconds.extend(begins)
+        self._zones.extend(zones)
         for each in flags:
             number = self._numbers.get(each)
             self._flags.append(self._number(each) if number is None else number)
+        return True
 
     def _number(self, flags: frozenset[str] | None) -> int:
         """Give a set of flags that is new here its number."""
@@ -112,7 +121,6 @@ class Messages(Sequence[RemoteMessage]):
             while now < uid:
                 now = next(there, _UIDS)
             mask.append(now == uid)
-        # What does not fit into the columns has no UID in them.
         part = Messages()
         part._uids.extend(compress(self._uids, mask))
         part._sizes.extend(compress(self._sizes, mask))
@@ -120,11 +128,14 @@ class Messages(Sequence[RemoteMessage]):
         part._zones.extend(compress(self._zones, mask))
         part._flags.extend(compress(self._flags, mask))
         part._sets, part._numbers = self._sets, self._numbers
+        if self._odd:
+            places = enumerate(compress(range(len(self)), mask))
+            part._odd = {new: self._odd[old] for new, old in places if old in self._odd}
         return part
 
     @property
     def uids(self) -> Sequence[int]:
-        """Their UIDs, if all of them are plain."""
+        """Their UIDs; 0 where one is not from 1 to 2**32 - 1."""
         return self._uids
 
     def packed(self) -> bytes:
@@ -159,7 +170,7 @@ class Messages(Sequence[RemoteMessage]):
     @property
     def octets(self) -> int:
         """All their octets, as far as they are known."""
-        known = sum(size for size in self._sizes if size > 0)
+        known = sum(size for size in self._sizes if size != _NO_SIZE)
         return known + sum(message.size or 0 for message in self._odd.values())
 
     def find(self, uid: int) -> RemoteMessage | None:
@@ -189,7 +200,9 @@ class Messages(Sequence[RemoteMessage]):
             return self._odd[index]
         size, zone = self._sizes[index], self._zones[index]
         date = None if zone == NO_DATE[1] else datetime.fromtimestamp(self._seconds[index], _zone(zone))
-        return RemoteMessage(UID(self._uids[index]), None if size < 0 else size, date, self._sets[self._flags[index]])
+        return RemoteMessage(
+            UID(self._uids[index]), None if size == _NO_SIZE else size, date, self._sets[self._flags[index]]
+        )
 
     def _part(self, place: slice) -> Messages:
         part = Messages()
@@ -244,8 +257,8 @@ def _instant(date: datetime | None) -> tuple[int, int] | None:
         return NO_DATE
     if type(date) is not datetime or date.microsecond or type(date.tzinfo) is not timezone:
         return None
-    minutes = _minutes(date.tzinfo)
-    return ((date - _EPOCH) // _SECOND, minutes) if minutes is not None else None
+    minutes, seconds = _minutes(date.tzinfo), (date - _EPOCH) // _SECOND
+    return (seconds, minutes) if minutes is not None and 0 <= seconds < 2**32 else None
 
 
 @lru_cache(maxsize=256)

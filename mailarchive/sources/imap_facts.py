@@ -75,14 +75,17 @@ class Collector:
         if not rows:
             return
         uids = array("I", (int(row[0]) for row in rows))
-        if not self._takes_all(uids):
-            for row in rows:
-                self._add(usual_fact(*row))
+        if self._takes_all(uids) and self._regular.extend(
+            uids,
+            (int(row[3]) for row in rows),
+            (internal_instant(row[2]) or NO_DATE for row in rows),
+            (flag_set(row[1]) for row in rows),
+        ):
+            self._last = uids[-1]
+            self._check()
             return
-        instants = (internal_instant(row[2]) or NO_DATE for row in rows)
-        self._regular.extend(uids, (int(row[3]) for row in rows), instants, (flag_set(row[1]) for row in rows))
-        self._last = uids[-1]
-        self._check()
+        for row in rows:
+            self._add(usual_fact(*row))
 
     def _takes_all(self, uids: array[int]) -> bool:
         """Tell whether each of these is wanted, and stands in order behind all that was told so far."""

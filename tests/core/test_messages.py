@@ -21,7 +21,7 @@ UIDS = st.integers(1, 2**32 - 1).map(UID) | st.integers(2**32, 2**40).map(UID) |
 MESSAGE = st.builds(
     RemoteMessage,
     uid=UIDS,
-    size=st.none() | st.integers(0, 2**40) | st.just(2**70),
+    size=st.none() | st.integers(0, 2**40) | st.sampled_from([0, 2**32 - 2, 2**32 - 1, 2**32, 2**70]),
     internal_date=st.none() | DATES | DATES.map(lambda date: date.replace(microsecond=0)),
     flags=FLAGS,
     object_id=st.sampled_from(["", "", "", "M1"]),
@@ -52,15 +52,19 @@ def test_what_goes_in_comes_out(given_: list[RemoteMessage], first: int, last: i
 
 def test_a_message_is_found_by_its_uid() -> None:
     """Where they stand in ascending order."""
-    messages = Messages(RemoteMessage(UID(uid), uid) for uid in (2, 5, 9))
-    assert [messages.find(uid) for uid in (1, 5, 9, 10)] == [None, messages[1], messages[2], None]
+    for ident in ("", "M1"):
+        messages = Messages(RemoteMessage(UID(uid), uid, object_id=ident) for uid in (2, 5, 9))
+        assert [messages.find(uid) for uid in (1, 5, 9, 10)] == [None, messages[1], messages[2], None]
+        assert list(messages.only([1, 5, 9])) == [messages[1], messages[2]]
     assert Messages().find(1) is None
 
 
 def test_columns_go_in_at_once() -> None:
     """As a reader of the wire has them."""
     messages = Messages()
-    messages.extend([1, 2], [10, 0], [(0, 60), NO_DATE], [frozenset({"a"}), None])
+    assert messages.extend([1, 2], [10, 0], [(0, 60), NO_DATE], [frozenset({"a"}), None])
+    for size, instant in ((2**32, NO_DATE), (2**32 - 1, NO_DATE), (5, (-1, 0)), (5, (2**32, 0))):
+        assert not messages.extend([3, 4], [1, size], [NO_DATE, instant], [None, None])
     east = datetime(1970, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
     assert list(messages) == [RemoteMessage(UID(1), 10, east, frozenset({"a"})), RemoteMessage(UID(2), 0)]
     assert str(messages[0].internal_date) == str(east)

@@ -505,3 +505,18 @@ def test_an_alert_is_kept_for_the_user() -> None:
         with source.open(BOX):
             pass
         assert source.alerts == ["system goes down"]
+
+
+def test_a_message_with_an_id_of_its_own_is_listed_once() -> None:
+    """Gmail: labels and ids come along, and flags that are told again are no second message."""
+    line = (
+        b'* 1 FETCH (X-GM-MSGID %d X-GM-LABELS () UID %d RFC822.SIZE 10 INTERNALDATE "01-Mar-2014 10:00:00 +0000"'
+        b" FLAGS ())\r\n"
+    )
+    again = b"* 1 FETCH (UID 2 FLAGS (\\Seen))\r\n"
+    answer = b"".join(line % (uid + 70, uid) for uid in (1, 2, 5)) + again + line % (72, 2) + line % (99, 5)
+    with Scripted([("UID FETCH", answer + OK)], capability=["X-GM-EXT-1"]) as server:
+        lister = imap_list.Lister(Commands(server.session), MailboxStatus(3, 1), "INBOX")
+        found = [(message.uid, message.object_id) for message in lister.listing(Criteria())]
+    assert found == [(1, "71"), (2, "72")]
+    assert any("twice" in doubt for doubt in lister.doubts)

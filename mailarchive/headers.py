@@ -32,7 +32,6 @@ _PROBE = (b"message-id", b"date", b"from")
 _JUDGED = frozenset((*_PROBE, b"subject"))
 _NAMES = (*_PROBE, b"to", b"cc", b"subject", b"list-id")
 
-_END = re.compile(rb"\A\r?\n|\n\r?\n")
 _ANY_FIELD = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _NOT_LETTERS = bytes(octet for octet in range(256) if not (chr(octet).isascii() and chr(octet).isalnum()))
@@ -167,9 +166,13 @@ def _is_placeholder(found: dict[bytes, list[bytes]]) -> bool:
 
 
 def _block(head: bytes) -> bytes:
-    """Give the header without its empty line."""
-    end = _END.search(head, 0, HEAD)
-    return head[: end.start()] if end else head[:HEAD]
+    """Give the header without the empty line that ends it; all of it if there is none."""
+    if head.startswith((b"\n", b"\r\n")):
+        return b""
+    end = head.find(b"\n\r\n", 0, HEAD)
+    bare = head.find(b"\n\n", 0, end + 1 if end >= 0 else HEAD)
+    end = bare if bare >= 0 else end
+    return head[:end] if end >= 0 else head[:HEAD]
 
 
 @lru_cache(maxsize=16)
@@ -196,7 +199,8 @@ def _ident(found: dict[bytes, list[bytes]]) -> str:
     digest = sha256()
     empty = True
     for name in _PROBE:
-        for letters in sorted(value.translate(None, _NOT_LETTERS).lower() for value in found[name]):
+        values = [value.translate(None, _NOT_LETTERS).lower() for value in found[name]]
+        for letters in sorted(values) if len(values) > 1 else values:
             if letters:
                 digest.update(name + b":" + letters + b"\n")
                 empty = False

@@ -41,7 +41,7 @@ from tests.contract.sources import (
 from tests.servers.scripted_pop import CUT, ScriptedPop, drop_after, multiline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from mailarchive.model import Mailbox, StoredMessage
@@ -368,25 +368,32 @@ def test_a_full_disk_never_ends_in_quit_with_something_marked(
 ) -> None:
     """In the second chunk, in the middle of a message or behind all of them: 14, and what is not durable stays."""
     commands: list[bytes] = []
-    real_add, real_sync = MaildirArchive.add, MaildirArchive.sync
+    real_add, real_seal = MaildirArchive.add, MaildirArchive.seal
     count = 0
 
-    def add(self: MaildirArchive, mailbox: Mailbox, incoming: Incoming) -> StoredMessage:
+    def add(
+        self: MaildirArchive, mailbox: Mailbox, incoming: Incoming, uidvalidity: int | None = None
+    ) -> StoredMessage:
         nonlocal count
         count += 1
         if count > 60 and step == "write":
             next(incoming.chunks())
             raise DiskError("no space left")
-        return real_add(self, mailbox, incoming)
+        return real_add(self, mailbox, incoming, uidvalidity)
 
-    def sync(self: MaildirArchive) -> None:
-        if count > 60 and step == "sync":
-            raise DiskError("the disk failed")
-        real_sync(self)
+    def seal(self: MaildirArchive) -> Callable[[], None]:
+        commit = real_seal(self)
+
+        def sync() -> None:
+            if count > 60 and step == "sync":
+                raise DiskError("the disk failed")
+            commit()
+
+        return sync
 
     with monkeypatch.context() as patch, demo(80, young=3, large=60, record=commands.append, hidden=WITHOUT) as server:
         patch.setattr(MaildirArchive, "add", add)
-        patch.setattr(MaildirArchive, "sync", sync)
+        patch.setattr(MaildirArchive, "seal", seal)
         before = left(server)
         result = run(server, tmp_path / "a", *DELETE)
         assert (result.code, total(result)["deleted"], len(left(server))) == (14, 50, 33)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mailarchive.expunge import ExpungeOrder, Guards, How
     from mailarchive.job import Work
-    from mailarchive.model import UID, UIDL, Digest, Placement, Sighting
+    from mailarchive.model import UID, UIDL, Digest, Envelope, Placement, Sighting
     from mailarchive.plan import MailboxPlan
     from mailarchive.ports import WritableMailbox
 
@@ -50,10 +50,12 @@ class Examiner:
         self._how = how
         self._limits = limits
         self.trouble = ""
+        self._envelopes: dict[bytes, Envelope] = {}
 
     def decide(self, uids: Sequence[UID | UIDL]) -> tuple[ExpungeOrder | None, Sequence[Refused]]:
         """Examine some candidates (D2, D3); gives the order, and each one that is not in it."""
         part, work = self._part, self._work
+        self._envelopes.clear()
         rows = work.catalogue.rows(part.mailbox.name, part.status.uidvalidity, uids)
         # Only what nothing else speaks against is read back.
         _, _, refused = self._looked(uids, rows)
@@ -103,7 +105,7 @@ class Examiner:
         fingerprints: dict[UID | UIDL, str] = {}
         if self._how.method is Method.EXCLUSIVE:
             for sighting in box.probe(in_order(marked)):
-                ident = headers.envelope(sighting.head).ident
+                ident = self._envelope(sighting.head).ident
                 fingerprints[sighting.message.uid] = expunge.fingerprint(sighting.message, ident)
         chosen = box.matching(uids, policy.imap_search) if policy.imap_search else uids
         return expunge.approve(
@@ -155,11 +157,18 @@ class Examiner:
                     rows.get(uid),
                     proofs.get(uid),
                     sighting.message,
-                    headers.envelope(sighting.head),
+                    self._envelope(sighting.head),
                     excluded,
                     chosen=labelled and uid in picked,
                 )
             found += [one, one] if uid in twice else [one]
+        return found
+
+    def _envelope(self, head: bytes) -> Envelope:
+        """Read header fields, once for all looks at a batch that have shown the same octets."""
+        found = self._envelopes.get(head)
+        if found is None:
+            found = self._envelopes[head] = headers.envelope(head)
         return found
 
     def _by_labels(self, sighting: Sighting) -> tuple[str, bool]:

@@ -23,6 +23,7 @@ from tests import maildir
 from tests.command import mailarchive, plain_url, process
 from tests.conftest import require_program
 from tests.corpus import corpus
+from tests.crash.threads import reached
 from tests.servers.witness import Witness, touched
 
 if TYPE_CHECKING:
@@ -112,9 +113,7 @@ class Place:
         assert process(*words, password=PASSWORD, before=strace).code == 0
         lines = log.read_text(errors="replace").splitlines()
         first = next(at for at, line in enumerate(lines) if "sendto(" in line and change in line)
-        before, total = (
-            {call: sum(f" {call}(" in line for line in part) for call in CALLS} for part in (lines[:first], lines)
-        )
+        before, total = ({call: len(reached(part, call)) for call in CALLS} for part in (lines[:first], lines))
         return Points(before, total)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import re
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from mailarchive.demo.store import Store
 from tests import maildir
 from tests.command import mailarchive, plain_url, process
 from tests.corpus import corpus, spread
+from tests.crash.threads import reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,11 +65,11 @@ def whole(server: DemoServer, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 def count(server: DemoServer, archive: Path, call: str) -> int:
-    """Count how often a run makes a system call on the archive."""
+    """Count at how many of its system calls a run can be stopped."""
     archive.parent.mkdir()
     log = archive.parent / f"{call}.log"
     backup(server, archive, ("strace", "-f", "-qq", "-e", f"trace={call}", "-o", str(log)))
-    return len(re.findall(rf"^\d+ +{call}\(", log.read_text(errors="replace"), re.MULTILINE))
+    return len(reached(log.read_text(errors="replace").splitlines(), call))
 
 
 def rows_without_files(archive: Path) -> list[str]:

@@ -26,6 +26,7 @@ from tests import maildir
 from tests.command import mailarchive, process
 from tests.conftest import require_program
 from tests.contract.sources import DELETE, held, letter, pop_url, total
+from tests.crash.threads import reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +153,7 @@ def of_kind(log: list[str], call: str, first: str, last: str) -> list[int]:
     """Give which calls of a kind lie between the first of one command and the last of another, counted from 1."""
     begin = next(at for at, line in enumerate(log) if f'"{first}' in line)
     end = max(at for at, line in enumerate(log) if f'"{last}' in line)
-    places = [at for at, line in enumerate(log) if f" {call}(" in line]
+    places = reached(log, call)
     inside = [number for number, at in enumerate(places, 1) if begin < at]
     behind = [number for number, at in enumerate(places, 1) if end < at]
     return sorted({*inside[:1], *behind[:2], *inside[len(inside) // 2 :][:1], *inside[-1:]})

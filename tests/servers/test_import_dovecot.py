@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.dovecot
 
 LETTERS = {"\\Draft": "D", "\\Flagged": "F", "$Forwarded": "P", "\\Answered": "R", "\\Seen": "S"}
-NO_KEYWORDS = {*LETTERS, "\\Recent", "\\Deleted"}
+NO_KEYWORDS = {"\\Recent"} | set(LETTERS) - {"$Forwarded"}
 BOXES = ("INBOX", "Work", "Work/Été 2014")
 
 

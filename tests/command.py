@@ -61,9 +61,10 @@ def process(
     before: tuple[str, ...] = (),
     environ: Mapping[str, str] | None = None,
     timeout: float = 100,
+    module: str = "mailarchive",
 ) -> Result:
     """Run the command line as a process of its own, `before` standing in front of it (strace, for instance)."""
-    command = [*before, sys.executable, "-m", "mailarchive", *map(str, words)]
+    command = [*before, sys.executable, "-m", module, *map(str, words)]
     environment = {**os.environ, "MAILARCHIVE_PASSWORD": password, **(environ or {})}
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment

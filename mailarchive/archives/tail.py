@@ -147,6 +147,8 @@ class Held:
         draft = directory.draft(temporary)
         try:
             draft.write(f"{_OURS}{owner} {os.getpid()}\n".encode("ascii"))
+            # Durable before it has its name: an empty lock after a power cut would be anybody's.
+            draft.finish()
             while not self._take(draft.name, lock):
                 if self._is_ours(lock, owner):
                     # Whoever holds the archive is the only one that can have made it, and that is us now.

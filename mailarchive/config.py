@@ -52,12 +52,17 @@ def load(path: Path | None, *, environ: Mapping[str, str]) -> Config:
         ConfigError: The file is missing, not to be trusted, or wrong; the message has one line for each problem.
     """
     found = path or default_path(environ)
-    text = _read(found)
-    return read_tree(found, text, _parse(found, text), environ=environ)
+    return checked(found, octets(found), environ=environ)
 
 
-def _read(path: Path) -> str:
-    """Read a file that nobody else can have written; it names commands that we shall run."""
+def checked(path: Path, data: bytes, *, environ: Mapping[str, str]) -> Config:
+    """Check what is, or is to be, in the configuration; see `load`. The file itself is not looked at."""
+    text = _decoded(path, data)
+    return read_tree(path, text, _parse(path, text), environ=environ)
+
+
+def octets(path: Path) -> bytes:
+    """Read a file that nobody else can have written, because it names commands that we shall run; see `load`."""
     try:
         # Without O_NONBLOCK the opening of a pipe would wait for its writer.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
@@ -69,6 +74,10 @@ def _read(path: Path) -> str:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     if len(data) > _MAX_OCTETS:
         raise ConfigError(f"{path}: a configuration of more than {_MAX_OCTETS >> 20} MiB is not read")
+    return data
+
+
+def _decoded(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -16,6 +16,7 @@ from mailarchive import __version__
 from mailarchive.cli.backup import backup
 from mailarchive.cli.demo import demo
 from mailarchive.cli.import_ import import_
+from mailarchive.cli.init import init
 from mailarchive.cli.login import login, logout
 from mailarchive.cli.options import Shared, shared_options, show_traceback
 from mailarchive.cli.prune import prune
@@ -52,6 +53,7 @@ def cli(context: click.Context, /, **shared: object) -> None:
 cli.add_command(backup)
 cli.add_command(demo)
 cli.add_command(import_)
+cli.add_command(init)
 cli.add_command(login)
 cli.add_command(logout)
 cli.add_command(prune)

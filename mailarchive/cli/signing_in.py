@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mailarchive.cli.options import Shared
     from mailarchive.config import Account
     from mailarchive.config_values import OAuthKeys
+    from mailarchive.oauth import Grant
     from mailarchive.oauth.device import UserCode
     from mailarchive.oauth.loopback import Address
 
@@ -43,6 +44,17 @@ def sign_in(name: str, shared: Shared, environ: Mapping[str, str], *, device: bo
     """
     account, keys = _account(name, shared, environ)
     grant = grant_of(keys, account.name, account.address, environ, keyring=account.keyring)
+    ask_person(grant, name, shared, environ, device=device)
+    connect(account.address, grant, Trust(account.ca_file)).close()
+    store = store_of(name, environ, keyring=account.keyring)
+    if not (shared.quiet or shared.json):
+        host = account.address.host
+        click.echo(f"{name}: {host} lets {safe(account.address.user)} in; the tokens are in {safe(store.place)}")
+    return int(ExitCode.DONE)
+
+
+def ask_person(grant: Grant, name: str, shared: Shared, environ: Mapping[str, str], *, device: bool | None) -> None:
+    """Let a person sign in at a provider; see `sign_in`."""
     codes, browsers = grant.ways()
     if device is None:
         device = codes
@@ -54,12 +66,6 @@ def sign_in(name: str, shared: Shared, environ: Mapping[str, str], *, device: bo
     else:
         asks = not shared.no_input and sys.stdin is not None and sys.stdin.isatty()
         grant.by_browser(lambda address: _tell_address(address, environ, asks=asks), pasted=sys.stdin if asks else None)
-    connect(account.address, grant, Trust(account.ca_file)).close()
-    store = store_of(name, environ, keyring=account.keyring)
-    if not (shared.quiet or shared.json):
-        host = account.address.host
-        click.echo(f"{name}: {host} lets {safe(account.address.user)} in; the tokens are in {safe(store.place)}")
-    return int(ExitCode.DONE)
 
 
 def sign_out(name: str, shared: Shared, environ: Mapping[str, str]) -> int:

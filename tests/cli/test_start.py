@@ -31,8 +31,12 @@ HEAVY = (
     "requests",
     "subprocess",
     "webbrowser",
+    "tomllib",
+    "xml",
+    "http",
+    "dns",
 )
-COMMANDS = ("backup", "demo", "import", "login", "logout", "prune", "reindex", "undo", "verify")
+COMMANDS = ("backup", "demo", "import", "init", "login", "logout", "prune", "reindex", "undo", "verify")
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,7 @@ class _Wizard:
 
     def _first_look(self, account: NewAccount, proposal: Proposal) -> int:
         name = account.name
-        if proposal.proof is None:
+        if proposal.needs_login:
             self._next(f"mailarchive login {name}")
             return ExitCode.DONE
         question = "Show what a first backup would fetch (nothing is changed)"

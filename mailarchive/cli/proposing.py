@@ -62,9 +62,10 @@ class Proposal:
 
     Attributes:
         keys: What the account says of it, as `NewAccount` has it.
-        proof: What proves it now; None where nobody has signed in yet.
+        proof: What proves it now; None where nothing is tried.
         keep: Keeps what was typed, at the end. `forget`: takes that back.
         typed: The password, where the next run would ask for it once more.
+        needs_login: Whether a person has to sign in at the provider first.
     """
 
     keys: dict[str, Any]
@@ -72,6 +73,7 @@ class Proposal:
     keep: Callable[[], None] = _nothing
     forget: Callable[[], None] = _nothing
     typed: Secret | None = field(default=None, repr=False)
+    needs_login: bool = False
 
 
 class Proposer:
@@ -88,6 +90,8 @@ class Proposer:
     def __init__(
         self, asker: Asker, options: Mapping[str, Any], shared: Shared, environ: Mapping[str, str], folder: Path
     ) -> None:
+        # Without a try and without a person the secret is left to be put there another day.
+        self._tries, self._leaves = options["test"], not options["test"] and not asker.asks
         self._home, self._folder = environ.get("HOME", ""), folder
         self._asker, self._options, self._shared, self._environ = asker, options, shared, environ
 
@@ -130,17 +134,19 @@ class Proposer:
                 return self._file(name, address)
             case "oauth":
                 return self._oauth(name, address, provider)
-        typed = self._typed(name, address)
+        typed = self._typed(name, address) if self._tries else None
         return Proposal({}, typed, typed=typed)
 
     def _command(self, name: str) -> Proposal:
         given = self._options["password_command"]
         command = self._asker.value("The command that prints the password", "--password-command", _line, given=given)
         sources = PasswordSources(account=name, environ=self._environ, configured_command=command)
-        return Proposal({"password_command": command}, password_for(sources))
+        return Proposal({"password_command": command}, password_for(sources) if self._tries else None)
 
     def _keyring(self, name: str, address: ServerAddress) -> Proposal:
         who = f"{name}: "
+        if self._leaves:
+            return Proposal({"keyring": True}, None)
         there = keychain.read(name, who, _INSTEAD)
         if there is not None:
             return Proposal({"keyring": True}, checked(there, f"{who}the password in the keyring"))
@@ -157,6 +163,8 @@ class Proposer:
         given = self._options["password_file"]
         path = self._asker.value("The file for it", "--password-file", absolute, given=given, usual=usual)
         keys = {"password_file": tilde(str(path), self._home)}
+        if self._leaves:
+            return Proposal(keys, None)
         if path.exists():
             return Proposal(keys, password_for(PasswordSources(account=name, configured_file=path)))
         typed = self._typed(name, address)
@@ -179,7 +187,7 @@ class Proposer:
 
             return Proposal({"oauth": keys}, HelperToken(keys.token_command, name, self._environ))
         if not self._asker.asks:
-            return Proposal({"oauth": keys}, None)
+            return Proposal({"oauth": keys}, None, needs_login=True)
         from mailarchive.cli.signing_in import ask_person
         from mailarchive.oauth import Grant
 

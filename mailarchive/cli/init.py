@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--client-id", metavar="ID", help="Your client id at the provider.")
 @click.option("--client-secret-command", metavar="COMMAND", help="A command that prints the secret of that client.")
 @click.option("--issuer", metavar="URL", help="Where another provider describes itself.")
+@click.option("--scope", metavar="WORD", multiple=True, help="What to ask another provider for. Repeatable.")
 @click.option("--device/--browser", default=None, help="OAuth2 by a code typed anywhere, or by a browser here.")
 @click.option("--token-command", metavar="COMMAND", help="A command that prints OAuth2 tokens.")
 @click.option("--ca-file", metavar="FILE", type=click.Path(), help="Trust these authorities (PEM).")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -284,7 +285,7 @@ class _Wizard:
         return running.run_each(targets((name,), unsaid, shared, environ), work, shared)
 
     def _next(self, command: str) -> None:
-        config = f" --config {self.shared.config}" if self.shared.config else ""
+        config = f" --config {shlex.quote(self.shared.config)}" if self.shared.config else ""
         if not (self.shared.quiet or self.shared.json):
             click.echo(f"next: {safe(command.replace('mailarchive', f'mailarchive{config}', 1), limit=1000)}")
 

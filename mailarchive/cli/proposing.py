@@ -213,7 +213,13 @@ class Proposer:
         if word == "google" and secret is None and self._asker.asks:
             question = "A command that prints the client's secret, if it has one"
             secret = ask(question, "--client-secret-command", str.strip, given=None, usual="")
-        return OAuthKeys(provider=word, client_id=client, client_secret_command=secret or None, issuer=issuer)
+        return OAuthKeys(
+            provider=word,
+            client_id=client,
+            client_secret_command=secret or None,
+            issuer=issuer,
+            scopes=tuple(said["scope"]),
+        )
 
 
 class _Held(TokenStore):

@@ -14,10 +14,12 @@ import trustme
 
 from mailarchive.discovery import look_up, mail_address
 from mailarchive.discovery.https import Https, NothingThereError
-from mailarchive.discovery.records import NoAnswerError, Service
+from mailarchive.discovery.records import NoAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from mailarchive.discovery.records import Service
 
     Talk = Callable[[ssl.SSLSocket, str], None]
 

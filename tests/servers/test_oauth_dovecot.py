@@ -39,7 +39,7 @@ from tests.servers.dovecot import Dovecot, dovecot_version
 from tests.servers.identity import CLIENT, Identity, redirected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import MakeUser
     from tests.vault import Vault
@@ -235,6 +235,50 @@ def test_at_a_terminal_the_address_may_be_pasted(
     vault.secrets.append([text for text in identity.given if not text.startswith("code-")])
     vault.secrets.remove(identity.given)
     vault.texts.append(seen.text)
+
+
+def wizard(server: Dovecot, identity: Identity) -> list[str]:
+    """Give the words that set an account up with the provider of the test."""
+    known = ["--oauth", "acme", "--issuer", identity.issuer, "--client-id", CLIENT, "--scope", "mail"]
+    return ["--server", url(server, "imap"), "--name", "home", "--ca-file", str(server.ca_file), *known]
+
+
+def test_init_signs_in_and_keeps_the_tokens_at_the_end(
+    by_key: Dovecot, identity: Identity, vault: Vault, home: Path
+) -> None:
+    """A code, the mailboxes, the questions; only then the tokens, and a backup needs nobody."""
+    fill(by_key, 3)
+    command = [sys.executable, "-m", "mailarchive", "init", USER, *wizard(by_key, identity)]
+
+    def not_yet(_: str) -> str:
+        assert not [path for path in home.rglob("*") if path.is_file()]
+        return "y\r"
+
+    answers: list[tuple[str, str | Callable[[str], str]]] = [
+        ("all) [1y]", "all\r"),
+        ("The folder of the archive", f"{home}/mail\r"),
+        ("Number or word [maildir]", "\r"),
+        ("config.toml? [Y/n]", not_yet),
+        ("(nothing is changed)? [Y/n]", "y\r"),
+    ]
+    seen = at_a_terminal(command, answers)
+    vault.texts.append(seen.text)
+    assert seen.code == 0, seen.text
+    assert "ABCD-EFGH" in seen.text
+    assert "would archive 3 messages" in seen.text
+    assert kept(home).stat().st_mode & 0o7777 == 0o600
+    assert vault.run("backup", "--no-input").code == 0
+    assert len(maildir.files(home / "mail")) == 3
+    assert [each["path"] for each in identity.requests].count("/device") == 1
+
+
+def test_init_that_is_left_keeps_no_tokens(by_key: Dovecot, identity: Identity, vault: Vault, home: Path) -> None:
+    """Ctrl-C after the sign-in: neither tokens nor a configuration."""
+    command = [sys.executable, "-m", "mailarchive", "init", USER, *wizard(by_key, identity)]
+    seen = at_a_terminal(command, [("all) [1y]", "\x03")])
+    vault.texts.append(seen.text)
+    assert seen.code == 130, seen.text
+    assert not [path for path in home.rglob("*") if path.is_file()]
 
 
 def test_by_ssh_the_way_back_is_said(

@@ -38,8 +38,8 @@ def server(vault: Vault) -> Iterator[DemoServer]:
     store = Store()
     account = store.add_account("kim", PASSWORD, limit=50_000_000)
     # A real server would refuse such a name, so it is made behind its back.
-    account._make("Wo\x1b[31mrk", frozenset())
-    for name in ("INBOX", "Wo\x1b[31mrk"):
+    account._make("Wo\x1b]0;owned\x07rk", frozenset())
+    for name in ("INBOX", "Wo\x1b]0;owned\x07rk"):
         account.mailbox(name).append(MAIL, OLD)
     account.mailbox("INBOX").append(MAIL + b"z\r\n", datetime.now(UTC))
     with DemoServer(store) as running:
@@ -270,7 +270,7 @@ def test_the_whole_way_at_a_terminal(server: DemoServer, vault: Vault, home: Pat
     assert seen.code == 0, seen.text
     assert "autoconfig.example.invalid" in seen.text
     assert "autoconfig.thunderbird.net" in seen.text
-    assert r"Wo\x1b[31mrk" in seen.text
+    assert r"Wo\x1b]0;owned\x07rk" in seen.text
     assert "quota: " in seen.text
     assert "would archive 2 messages" in seen.text
     assert seen.text.rstrip().endswith("next: mailarchive backup example")

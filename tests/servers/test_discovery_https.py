@@ -188,6 +188,22 @@ def test_no_more_than_the_most_is_read(web: Web, authority: trustme.CA, headers:
         https(web, authority).get("https://example.org/x")
 
 
+def test_a_body_without_an_end_is_left_at_the_most(web: Web, authority: trustme.CA) -> None:
+    """It is not waited for until the time is up."""
+
+    def pour(line: ssl.SSLSocket, _: str) -> None:
+        with contextlib.suppress(OSError):
+            line.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                line.sendall(b"x" * 10_000)
+
+    web.talk = pour
+    start = time.monotonic()
+    with pytest.raises(NothingThereError, match="more than 100 kB"):
+        https(web, authority, patience=8).get("https://example.org/x")
+    assert time.monotonic() - start < 4
+
+
 def garbage(line: ssl.SSLSocket, _: str) -> None:
     """Speak another protocol."""
     line.sendall(b"* OK IMAP4rev1 ready\x1b[31m\r\n")

@@ -69,7 +69,9 @@ def octets(path: Path) -> bytes:
             _check_trust(path, os.fstat(file.fileno()))
             data = file.read(_MAX_OCTETS + 1)
     except FileNotFoundError:
-        raise ConfigError(f"no configuration: {path} does not exist", hint=ONE_OFF) from None
+        raise ConfigError(
+            f"no configuration: {path} does not exist", hint=f"mailarchive init makes one; {ONE_OFF}"
+        ) from None
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     if len(data) > _MAX_OCTETS:

@@ -124,7 +124,7 @@ class Config:
         """
         chosen = dict.fromkeys(names)
         if not self.accounts:
-            raise ConfigError(f"{self.path}: no account is configured", hint=f"add [account.NAME]; {ONE_OFF}")
+            raise ConfigError(f"{self.path}: no account is configured", hint=f"mailarchive init adds one; {ONE_OFF}")
         for name in chosen:
             if name not in self.accounts:
                 self._refuse(name)

@@ -138,11 +138,13 @@ class _Wizard:
         return self.asker.yes("Look it up there", "--lookup", given=given, usual=False)
 
     def _typed(self, mail: MailAddress) -> Candidate:
+        scheme = "pops" if self.options["pop"] else "imaps"
+
         def read(text: str) -> Candidate:
-            url = text if "://" in text else f"imaps://{text}"
+            url = text if "://" in text else f"{scheme}://{text}"
             return Candidate(parse_url(url, user=None if "@" in url else mail.text), "typed")
 
-        return self.asker.value("The server, such as imaps://imap.example.org", "--server", read, given=None)
+        return self.asker.value(f"The server, such as {scheme}://mail.example.org", "--server", read, given=None)
 
     def _show(self, found: Candidate) -> None:
         rows = [

@@ -160,6 +160,47 @@ def test_what_is_missing_or_wrong_is_named(vault: Vault, home: Path, words: list
     assert nothing_in(home)
 
 
+def test_over_pop3(server: DemoServer, vault: Vault, home: Path, tmp_path: Path) -> None:
+    """The same, where there is one mailbox and no quota."""
+    file = secret_file(tmp_path, vault)
+    words = [
+        "--server",
+        f"pop+insecure://kim@127.0.0.1:{server.pop_port}",
+        "--name",
+        "pop",
+        "--password-file",
+        str(file),
+    ]
+    result = vault.run("init", *words, "--no-input", "--dry-run")
+    assert (result.code, result.err) == (0, "")
+    assert "would archive 2 messages" in result.out
+    assert vault.run("backup", "--no-input").code == 0
+    assert len(maildir.files(home / "Mail" / "archive" / "pop")) == 2
+
+
+@pytest.mark.parametrize("inside", ["letter.txt", "archive"])
+def test_a_folder_with_something_else_in_it_is_refused(
+    server: DemoServer, vault: Vault, home: Path, tmp_path: Path, inside: str
+) -> None:
+    """13, as a backup would end: before anything is written."""
+    mail = tmp_path / "mail"
+    command = f"cat {shlex.quote(str(secret_file(tmp_path, vault)))}"
+    words = ["init", "--password-command", command, "--to", str(mail), "--no-input"]
+    if inside == "archive":
+        other = f"imap+insecure://other@127.0.0.1:{server.imap_port}"
+        assert vault.run(*words, "--server", other, "--name", "other", "--no-test").code == 0
+        config_of(home).unlink()
+        assert vault.run("backup", url(server, "kim@"), "--to", mail, "--password-command", command).code == 0
+        words += ["--server", other]
+    else:
+        mail.mkdir()
+        (mail / inside).write_text("x")
+        words += ["--server", url(server, "kim@")]
+    result = vault.run(*words, "--no-test")
+    assert result.code == 13, result.err
+    assert not config_of(home).exists()
+
+
 def test_a_wrong_password_writes_nothing(server: DemoServer, vault: Vault, home: Path) -> None:
     """12, as a backup would end; without the test nobody notices."""
     words = ["init", "--server", url(server, "kim@"), "--password-command", "echo wrong-word", "--no-input"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailarchive.address import Security
 from mailarchive.config_values import PROVIDERS
@@ -223,6 +225,23 @@ def test_a_hostile_description_is_refused(data: bytes, why: str) -> None:
     """As a whole, before anything is expanded or fetched."""
     with pytest.raises(NoDescriptionError, match=why):
         autoconfig.read(data, ME, "there")
+
+
+@given(st.data())
+def test_no_octets_break_the_reader(data: st.DataObject) -> None:
+    """A description with a piece cut out and another put in is refused, or names servers that can be connected to."""
+    whole = description(server() + server("pop3", port="995"))
+    at = data.draw(st.integers(0, len(whole)))
+    piece = data.draw(st.one_of(st.binary(max_size=20), st.text(max_size=10).map(str.encode)))
+    changed = whole[:at] + piece + whole[at + data.draw(st.integers(0, 30)) :]
+    try:
+        found = autoconfig.read(changed, ME, "there")
+    except NoDescriptionError:
+        return
+    for each in found:
+        assert each.address.security is not Security.NONE
+        assert each.address.host.isascii()
+        assert each.address.host.isprintable()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import re
 import shlex
 import sys
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -167,6 +168,10 @@ class _Wizard:
             return name
 
         usual = _usual_name(who, found.address.host)
+        if self.asker.asks:
+            # A script that runs twice must hear that it did; a person is offered a name that is free.
+            taken = self.draft.config.accounts
+            usual = next(name for n in count(1) if (name := f"{usual}{n if n > 1 else ''}") not in taken)
         return self.asker.value("A name for the account", "--name", fitting, given=self.options["name"], usual=usual)
 
     def _way_in(self, account: NewAccount, found: Candidate) -> tuple[NewAccount, Proposal]:

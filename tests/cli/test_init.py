@@ -384,6 +384,20 @@ def test_wrong_answers_are_told_and_asked_again(server: DemoServer, vault: Vault
     assert 'format = "mbox"' in text
 
 
+def test_a_name_that_is_free_is_offered(vault: Vault, home: Path) -> None:
+    """One that is taken is refused, and asked for again."""
+    words = ["me@gmail.com", "--password-command", "x", "--no-test"]
+    assert vault.run("init", *words, "--no-input").code == 0
+    before = config_of(home).read_bytes()
+    answers = [
+        ("Use this server? [Y/n]", "\r"),
+        ("A name for the account [gmail2]", "gmail\r"),
+        ("has an account gmail already", CTRL_C),
+    ]
+    assert sits_down(vault, answers, *words).code == 130
+    assert config_of(home).read_bytes() == before
+
+
 def test_a_server_that_was_found_is_shown_and_confirmed(vault: Vault, home: Path) -> None:
     """What others say of it is made safe; a no leads to the next one, then to a question."""
     script = (

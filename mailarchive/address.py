@@ -23,6 +23,7 @@ class Security(StrEnum):
 
     TLS = "tls"
     STARTTLS = "starttls"
+    TUNNEL = "tunnel"
     NONE = "none"
 
 
@@ -35,6 +36,7 @@ _SCHEMES: Final[dict[str, tuple[Protocol, Security, int]]] = {
     "pop": ("pop", Security.STARTTLS, 110),
     "imap+insecure": ("imap", Security.NONE, 143),
     "pop+insecure": ("pop", Security.NONE, 110),
+    "imap+tunnel": ("imap", Security.TUNNEL, 143),
 }
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _SCHEME_IN_HASTE = re.compile(r"\s*(?:imap|pop)s?(?:\+insecure)?:/?(?!/)")
@@ -51,8 +53,8 @@ class ServerAddress:
     Attributes:
         protocol: `imap` or `pop`.
         security: How the connection is protected; NONE only on a loopback address.
-        host: Lower-case ASCII host name, or an IP address without brackets.
-        port: 1 to 65535.
+        host: Lower-case ASCII host name, or an IP address without brackets; of a tunnel only a name for people.
+        port: 1 to 65535; of a tunnel it means nothing.
         user: The user name as the server gets it, decoded, never empty.
 
     Raises:
@@ -98,7 +100,8 @@ class ServerAddress:
     @property
     def identity(self) -> str:
         """The canonical URL, always with user and port: what an archive is bound to. It holds no secret."""
-        return f"{self.scheme}://{quote(self.user, safe='')}@{self._place}:{self.port}"
+        port = "" if self.security is Security.TUNNEL else f":{self.port}"
+        return f"{self.scheme}://{quote(self.user, safe='')}@{self._place}{port}"
 
     @property
     def shown(self) -> str:
@@ -109,7 +112,17 @@ class ServerAddress:
 
 def looks_like_url(text: str) -> bool:
     """Tell whether a word of the command line is meant as a server's URL and not as the name of an account."""
-    return _SCHEME.match(text) is not None
+    return _SCHEME.match(text) is not None or is_bare_tunnel(text)
+
+
+def is_bare_tunnel(text: str) -> bool:
+    """Tell whether a text is `imap+tunnel:`, which names no server."""
+    return re.fullmatch(r"\s*imap\+tunnel:(?://)?\s*", text, re.IGNORECASE) is not None
+
+
+def tunnel_address(name: str, *, user: str | None = None) -> ServerAddress:
+    """Make the address of a tunnel that is called `name`, which is also its user where nobody is named."""
+    return ServerAddress("imap", Security.TUNNEL, name.lower(), 143, user or name)
 
 
 def parse_url(text: str, *, user: str | None = None) -> ServerAddress:
@@ -135,6 +148,11 @@ def parse_url(text: str, *, user: str | None = None) -> ServerAddress:
         )
     if _unsafe(text):
         raise UsageError("the server's address holds a line break or control character")
+    if is_bare_tunnel(text):
+        raise UsageError(
+            "a tunnel is an account of the configuration, where its command stands",
+            hint='write [account.NAME] with server = "imap+tunnel:" and tunnel = "ssh HOST doveadm exec imap"',
+        )
     if match is None:
         raise _no_scheme(rest)
     scheme = match[1].lower()
@@ -152,6 +170,8 @@ def parse_url(text: str, *, user: str | None = None) -> ServerAddress:
             hint=f"write {scheme}://{_encoded(name)}@{_plain(place)}, or give it by --user",
         )
     protocol, security, default = _SCHEMES[scheme]
+    if security is Security.TUNNEL and ":" in place:
+        raise UsageError("a tunnel has no port: its command knows where to go", hint=f"write {scheme}://USER@HOST")
     host, port = _host_and_port(place, default)
     return ServerAddress(protocol, security, host, port, _one_user(_decoded(name) if at else "", user))
 

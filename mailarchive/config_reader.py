@@ -12,7 +12,7 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from mailarchive.address import parse_url
+from mailarchive.address import Security, is_bare_tunnel, parse_url, tunnel_address
 from mailarchive.config_lines import key_lines
 from mailarchive.config_values import (
     PROVIDERS,
@@ -37,7 +37,7 @@ _TOP_KEYS = ("archive", "defaults", "account")
 _DELETION_KEYS = ("delete", "delete_method", "keep_flagged", "keep_unread", "min_copies_age", "max_delete")
 _SELECTION_KEYS = ("older_than", "mailboxes", "format", "layout", *_DELETION_KEYS)
 _PROOF_KEYS = ("password_command", "password_file", "keyring", "oauth")
-_ACCOUNT_KEYS = ("server", "user", "archive", *_PROOF_KEYS, *_SELECTION_KEYS, "ca_file")
+_ACCOUNT_KEYS = ("server", "user", "tunnel", "archive", *_PROOF_KEYS, *_SELECTION_KEYS, "ca_file")
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "format": ("maildir", "mbox"),
     "layout": ("nested", "maildir++"),
@@ -111,6 +111,7 @@ class _Reader:
             )
         self.unknown(at, given, _ACCOUNT_KEYS)
         address = self.address(at, given)
+        tunnel = self.tunnel(at, given, address)
         command = self.command((*at, "password_command"), given.get("password_command"))
         password_file = self.place(at, given, "password_file")
         keyring = self.flag((*at, "keyring"), given.get("keyring")) or False
@@ -133,6 +134,7 @@ class _Reader:
             oauth=oauth,
             ca_file=ca_file,
             deletion=deletion,
+            tunnel=tunnel,
             **selection,
         )
 
@@ -145,10 +147,30 @@ class _Reader:
         if server is None or (user is None and "user" in given):
             return None
         try:
+            if is_bare_tunnel(server):
+                return tunnel_address(at[-1], user=user)
             return parse_url(server, user=user)
         except UsageError as error:
             self.problem((*at, "server"), error.message, _keys_for_options(error.hint))
             return None
+
+    def tunnel(
+        self, at: tuple[str, ...], given: dict[str, Any], address: ServerAddress | None
+    ) -> str | tuple[str, ...] | None:
+        """Read the command of a tunnel, which takes the place of a host and of everything that proves who we are."""
+        command = self.command((*at, "tunnel"), given.get("tunnel"))
+        if address is None:
+            return command
+        if address.security is not Security.TUNNEL:
+            if "tunnel" in given:
+                self.problem((*at, "tunnel"), "the server is no tunnel", 'write server = "imap+tunnel:"')
+            return None
+        if "tunnel" not in given:
+            self.problem(at, "tunnel is missing", 'add tunnel = "ssh HOST doveadm exec imap"')
+        for key in (*_PROOF_KEYS, "ca_file"):
+            if key in given:
+                self.problem((*at, key), "a tunnel is signed in already", "leave it out")
+        return command
 
     def command(self, at: tuple[str, ...], value: Any) -> str | tuple[str, ...] | None:
         if isinstance(value, list) and value:

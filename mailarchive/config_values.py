@@ -82,6 +82,7 @@ class Account:
         older_than: An age that `dates.parse_age` reads, as it was written.
         mailboxes: Patterns as `policy.Policy` takes them; empty for the default choice.
         ca_file: Certificates of the authorities to trust instead of the system's.
+        tunnel: A command that speaks IMAP and is signed in already, instead of a connection.
         deletion: What it says about deleting on the server.
         format: Of its archive, which is fixed when that is made; None for any. `layout`: how its folders lie.
     """
@@ -99,6 +100,7 @@ class Account:
     deletion: DeletionKeys = field(default_factory=DeletionKeys)
     format: str | None = None
     layout: str | None = None
+    tunnel: str | tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

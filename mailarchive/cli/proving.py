@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mailarchive.credentials import given_password, password_for
 from mailarchive.errors import ConfigError
+from mailarchive.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 
 
 def proof_of(target: Target) -> Proof:
-    """Give what proves who a target is.
+    """Give what proves who a target is; nothing for a tunnel, which is signed in already.
 
     Raises:
         ConfigError: There is no password, or none that can be used.
         SignInError: Nobody has signed in by OAuth2 yet.
     """
     keys = target.oauth
+    if target.tunnel is not None:
+        return Secret("")
     if keys is None:
         return password_for(target.password)
     given = given_password(target.password)

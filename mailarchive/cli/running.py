@@ -318,7 +318,7 @@ def _carry_out(
         if is_new and must_exist:
             raise ArchiveError(f"there is no archive in {target.archive}", hint="mailarchive backup makes one")
         places = None if is_new or dry_run else open_places(stack, target, run, screen, dry_run=dry_run)
-        source = connect(target.address, proof_of(target), target.trust, purpose=purpose)
+        source = connect(target.address, proof_of(target), target.trust, purpose=purpose, tunnel=target.tunnel)
         stack.enter_context(source)
         archive, catalogue = places or open_places(stack, target, run, screen, dry_run=dry_run)
         # Only now: a Ctrl-C at the password prompt or while connecting ends the program at once.

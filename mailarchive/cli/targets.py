@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mailarchive.address import looks_like_url, parse_url
+from mailarchive.address import Security, looks_like_url, parse_url
 from mailarchive.archives.marker import KINDS, Kind
 from mailarchive.cli.options import converted
 from mailarchive.config_values import DeletionKeys
 from mailarchive.credentials import PasswordSources
 from mailarchive.errors import UsageError
 from mailarchive.sources.tls import Trust, normal_fingerprint
+from mailarchive.sources.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,6 +46,7 @@ class Target:
         trusted: The options of the command line that say whom to trust.
         lasting: Whether the server is still there when the program has ended.
         kind: The form that its archive must have; None for any.
+        tunnel: The command to speak to instead of a server.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Target:
     oauth: OAuthKeys | None = None
     lasting: bool = True
     kind: Kind | None = None
+    tunnel: Tunnel | None = None
 
     @property
     def is_one_off(self) -> bool:
@@ -162,6 +165,7 @@ def _of_account(
         trusted=_trusted(options),
         kind=_kind(account.format, account.layout),
         oauth=account.oauth,
+        tunnel=None if account.tunnel is None else Tunnel(account.tunnel, environ),
     )
 
 
@@ -169,6 +173,8 @@ def _one_off(
     url: str, options: Mapping[str, Any], environ: Mapping[str, str], wait: float, *, place: str, may_ask: bool
 ) -> Target:
     address = parse_url(url, user=options["user"])
+    if address.security is Security.TUNNEL:
+        parse_url("imap+tunnel:")  # says that it needs an account
     archive = _path(options[place])
     if archive is None:
         question = "where to?" if place == "to" else "where is its archive?"

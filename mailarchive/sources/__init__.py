@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeVar
 
+from mailarchive.address import Security
 from mailarchive.errors import SignInError, UsageError
 from mailarchive.secret import Secret
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mailarchive.sources.imap import ImapSource
     from mailarchive.sources.pop import PopSource
     from mailarchive.sources.tls import Trust
+    from mailarchive.sources.tunnel import Tunnel
 
 _Session = TypeVar("_Session")
 
@@ -29,7 +31,12 @@ class Purpose(Enum):
 
 
 def connect(
-    address: ServerAddress, proof: Proof | str, trust: Trust, *, purpose: Purpose = Purpose.READ
+    address: ServerAddress,
+    proof: Proof | str,
+    trust: Trust,
+    *,
+    purpose: Purpose = Purpose.READ,
+    tunnel: Tunnel | None = None,
 ) -> ImapSource | PopSource:
     """Connect and sign in.
 
@@ -38,9 +45,10 @@ def connect(
         proof: What proves it, asked for each session; a text is a password.
         trust: Whose certificates count.
         purpose: The most that may be done.
+        tunnel: The command to speak to; it goes with the address of a tunnel, and needs neither proof nor trust.
 
     Raises:
-        UsageError: The purpose cannot be on this server.
+        UsageError: The purpose cannot be on this server, or a tunnel has no command.
         AccountError: Unreachable, not trusted, sign-in refused, or to be tried later.
     """
     proof = Secret(proof) if isinstance(proof, str) else proof
@@ -49,11 +57,22 @@ def connect(
     # Imported here, because `--help` must not wait for ssl and imapclient.
     from mailarchive.sources.imap import ImapSource
     from mailarchive.sources.imap_gate import Phase
-    from mailarchive.sources.imap_session import sign_in
+    from mailarchive.sources.imap_session import enter, sign_in
 
     phases = {Purpose.READ: Phase.READING, Purpose.DELETE: Phase.DELETING, Purpose.RESTORE: Phase.RESTORING}
-    session = _let_in(lambda secret: sign_in(address, secret, trust), proof)
-    return ImapSource(session, phases[purpose])
+    if tunnel is not None:
+        session = enter(tunnel.open(address.host), address)
+    elif address.security is Security.TUNNEL:
+        raise UsageError("the command of a tunnel stands in the configuration", hint="name the account")
+    else:
+        session = _let_in(lambda secret: sign_in(address, secret, trust), proof)
+    source = ImapSource(session, phases[purpose])
+    try:
+        source.introduce()
+    except BaseException:
+        session.wire.close()
+        raise
+    return source
 
 
 def _connect_pop(address: ServerAddress, proof: Proof, trust: Trust, purpose: Purpose) -> PopSource:

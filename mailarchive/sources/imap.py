@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+from mailarchive import __version__
 from mailarchive.errors import MailarchiveError, MailboxError, ProtocolError
 from mailarchive.model import Capabilities, MailboxStatus, Quota
 from mailarchive.sources import imap_append, imap_fetch, imap_follow, imap_items, imap_list
@@ -74,6 +75,20 @@ class ImapSource:
                 for _ in self._commands.answers(most=100):
                     self._commands.skip()
         self._session.wire.close()
+
+    def introduce(self) -> None:
+        """Tell a server that asks for it which program this is (RFC 2971), and nothing else.
+
+        NetEase (163.com, 126.com) lets nobody open a mailbox who has not.
+        """
+        if "ID" in self.announced:
+            with contextlib.suppress(Refused):
+                self._commands.run(b"ID", b'("name" "mailarchive" "version" "%s")' % __version__.encode("ascii"))
+
+    @property
+    def announced(self) -> frozenset[str]:
+        """What the server says it can do, in its own words and upper case."""
+        return self._session.capability
 
     @property
     def alerts(self) -> list[str]:

@@ -25,6 +25,7 @@ READING: Final = frozenset(
         b"CAPABILITY",
         b"EXAMINE",
         b"GETQUOTAROOT",
+        b"ID",
         b"LIST",
         b"LOGOUT",
         b"MYRIGHTS",
@@ -47,6 +48,8 @@ _SHAPES: Final = {
     b"UID EXPUNGE": re.compile(_SET),
     b"UID MOVE": re.compile(_SET + b" " + _QUOTED),
 }
+_OURSELVES = re.compile(rb'\("name" "mailarchive" "version" "[0-9a-z.+]{1,40}"\)')
+"""What ID may say: our name and version, and nothing about the user or the computer."""
 _MARKS = re.compile(_SET + rb" [+-]FLAGS\.SILENT \(\\Deleted\)")
 _UNMARK = re.compile(_SET + rb" -FLAGS\.SILENT \(\\Deleted\)")
 _LABELS = re.compile(rb"\d{1,10} \+X-GM-LABELS\.SILENT \(" + _QUOTED + rb"(?: " + _QUOTED + rb")*\)")
@@ -106,6 +109,8 @@ class Gate:
             raise AssertionError(f"{command.decode()} is not allowed while {self._phase.name.lower()}")
         if b"\r" in arguments or b"\n" in arguments or b"\0" in arguments:
             raise AssertionError("a line break in the arguments of a command")
+        if command == b"ID" and not _OURSELVES.fullmatch(arguments):
+            raise AssertionError("an ID that says more than our name and version")
         if command == b"UID FETCH" and _PLAIN_BODY.search(arguments.replace(b"BODY.PEEK[", b"")):
             raise AssertionError("a FETCH that would mark messages as read")
         if command.startswith(b"UID ") and (not arguments or arguments.startswith(b" ")):

@@ -143,6 +143,33 @@ def sign_in(address: ServerAddress, secret: Secret | str, trust: Trust) -> Sessi
         raise
 
 
+def enter(wire: Wire, address: ServerAddress) -> Session:
+    """Take over a line on which a server has let us in by itself: that of a tunnel, and no other.
+
+    Raises:
+        SignInError: The server wants a sign-in.
+        UnreachableError, ProtocolError, LaterError: As their names say.
+    """
+    try:
+        line = wire.readline(65536)
+        if re.match(rb"\* PREAUTH\b", line, re.IGNORECASE):
+            return Session(wire, address, _capability(wire))
+        if re.match(rb"\* BYE\b", line, re.IGNORECASE):
+            raise LaterError(f"{wire.peer} does not let us in now: {wire.words(line[6:]).strip()}")
+        if re.match(rb"\* OK\b", line, re.IGNORECASE):
+            raise SignInError(
+                f"the tunnel of {wire.peer} wants a sign-in, and is to be signed in already (no PREAUTH)",
+                hint="let its command speak for one user, as `doveadm exec imap` does, or use imaps://",
+            )
+        raise ProtocolError(
+            f"the tunnel of {wire.peer} does not greet like an IMAP server",
+            hint="run its command yourself: the first thing that it prints has to be * PREAUTH",
+        )
+    except BaseException:
+        wire.close()
+        raise
+
+
 @contextmanager
 def _understood(wire: Wire) -> Iterator[None]:
     """Turn what the libraries raise over a senseless answer into a ProtocolError."""

@@ -139,6 +139,11 @@ class PopSource:
                 raise
         return self._drop
 
+    @property
+    def announced(self) -> frozenset[str]:
+        """What the server says it can do, in its own words and upper case."""
+        return self.drop().offered
+
     def mailboxes(self) -> tuple[list[Mailbox], list[str]]:
         """Give the one mailbox that there is."""
         return [Mailbox(INBOX, b"INBOX")], []

@@ -45,12 +45,14 @@ class Drop:
         sizes: As LIST announces them, in octets; None where it says no number.
         heads: The first octets of what was retrieved in this session.
         probed: Messages whose header came in this session, which alone may be deleted in it.
+        offered: What the server says it can do.
         certain: Whether LIST and UIDL agree and name everything for good, so that what is not there is gone.
         fetched: Whether anything was retrieved.
     """
 
     def __init__(self, wire: Wire, offered: frozenset[str], session: int) -> None:
         self.lines = Lines(wire)
+        self.offered = offered
         self.ahead = IN_FLIGHT if "PIPELINING" in offered else 1
         self.has_top: bool | None = "TOP" in offered if offered else None
         self.numbers: dict[UIDL, int] = {}

@@ -207,13 +207,16 @@ class Wire:
         if self._deadline is not None and now > self._deadline:
             raise UnreachableError(f"{self.peer} does not end the session")
         if not count:
-            raise UnreachableError(f"{self.peer} closed the connection", temporary=True)
+            raise self._ended()
         self._end += count
         self.received += count
         if self._waited > SLOW:
             if self.received - self._since < SLOWEST * SLOW:
                 raise LaterError(f"{self.peer} sends less than {SLOWEST} octets a second")
             self._waited, self._since = 0.0, self.received
+
+    def _ended(self) -> UnreachableError:
+        return UnreachableError(f"{self.peer} closed the connection", temporary=True)
 
     def _dead(self, error: OSError) -> UnreachableError:
         if isinstance(error, TimeoutError):

@@ -24,6 +24,7 @@ ALLOWED = {
     b"CAPABILITY": (b"", {READ, DELETE, RESTORE}),
     b"EXAMINE": (b'"INBOX"', {READ, DELETE, RESTORE}),
     b"GETQUOTAROOT": (b"INBOX", {READ, DELETE, RESTORE}),
+    b"ID": (b'("name" "mailarchive" "version" "0.1.0")', {READ, DELETE, RESTORE}),
     b"LIST": (b'"" "*"', {READ, DELETE, RESTORE}),
     b"LOGOUT": (b"", {READ, DELETE, RESTORE}),
     b"MYRIGHTS": (b'"INBOX"', {READ, DELETE, RESTORE}),

@@ -13,8 +13,9 @@ import shlex
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mailarchive.config_lines import key_lines
 from mailarchive.config_reader import read_tree
 from mailarchive.config_values import ONE_OFF, Account, Config, DeletionKeys
 from mailarchive.errors import ConfigError
@@ -22,7 +23,7 @@ from mailarchive.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Account", "Config", "DeletionKeys", "default_path", "load"]
+__all__ = ["Account", "Config", "DeletionKeys", "Written", "default_path", "load", "written"]
 
 _MAX_OCTETS = 1 << 20
 
@@ -41,8 +42,27 @@ def default_path(environ: Mapping[str, str]) -> Path:
     return platformdirs.user_config_path("mailarchive", appauthor=False) / "config.toml"
 
 
+class Written(NamedTuple):
+    """A configuration beside what was written down for it.
+
+    Attributes:
+        config: What it means.
+        tree: What the TOML reader made of the file.
+        lines: On which line each table and key stands.
+    """
+
+    config: Config
+    tree: dict[str, Any]
+    lines: dict[tuple[str, ...], int]
+
+
 def load(path: Path | None, *, environ: Mapping[str, str]) -> Config:
-    """Read and check the configuration.
+    """Read and check the configuration; see `written`."""
+    return written(path, environ=environ).config
+
+
+def written(path: Path | None, *, environ: Mapping[str, str]) -> Written:
+    """Read and check the configuration, and keep what was written.
 
     Args:
         path: The file; None for the default place.
@@ -52,13 +72,24 @@ def load(path: Path | None, *, environ: Mapping[str, str]) -> Config:
         ConfigError: The file is missing, not to be trusted, or wrong; the message has one line for each problem.
     """
     found = path or default_path(environ)
-    return checked(found, octets(found), environ=environ)
+    text = _decoded(found, octets(found))
+    tree = _parse(found, text)
+    config = read_tree(found, text, tree, environ=environ, open_to_others=_is_open(found))
+    return Written(config, tree, key_lines(text))
 
 
 def checked(path: Path, data: bytes, *, environ: Mapping[str, str]) -> Config:
     """Check what is, or is to be, in the configuration; see `load`. The file itself is not looked at."""
     text = _decoded(path, data)
     return read_tree(path, text, _parse(path, text), environ=environ)
+
+
+def _is_open(path: Path) -> bool:
+    """Tell whether other users can read a file."""
+    try:
+        return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    except OSError:
+        return True
 
 
 def octets(path: Path) -> bytes:

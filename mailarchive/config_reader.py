@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -51,7 +52,9 @@ _OWN_CLIENT = (
 _TYPE_NAMES: Final = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list"}
 
 
-def read_tree(path: Path, text: str, tree: dict[str, Any], *, environ: Mapping[str, str]) -> Config:
+def read_tree(
+    path: Path, text: str, tree: dict[str, Any], *, environ: Mapping[str, str], open_to_others: bool = False
+) -> Config:
     """Turn the tree of a TOML text into a configuration in which everything is right.
 
     Args:
@@ -59,11 +62,14 @@ def read_tree(path: Path, text: str, tree: dict[str, Any], *, environ: Mapping[s
         text: What it holds, for the lines of what is wrong.
         tree: What the TOML reader made of the text.
         environ: The environment variables.
+        open_to_others: Whether other users can read the file.
 
     Raises:
         ConfigError: Something is wrong; the message has one line for each problem.
     """
-    return _Reader(path, text, environ).config(tree)
+    reader = _Reader(path, text, environ)
+    reader.open_to_others = open_to_others
+    return reader.config(tree)
 
 
 class _Problem(NamedTuple):
@@ -78,6 +84,7 @@ class _Reader:
     def __init__(self, path: Path, text: str, environ: Mapping[str, str]) -> None:
         self.path = path
         self.environ = environ
+        self.open_to_others = False
         self.lines = key_lines(text)
         self.problems: list[_Problem] = []
         self.owners: dict[Path, str] = {}
@@ -339,15 +346,22 @@ class _Reader:
             if key in known:
                 continue
             if key.casefold() in _SECRET_KEYS:
-                self.problem((*at, key), "a password never stands in the configuration", "use password_command")
+                self.exposed((*at, key), "a password never stands in the configuration", "use password_command")
                 continue
             if at[-1:] == ("oauth",) and re.search("secret|token", key.casefold()):
-                self.problem((*at, key), "a secret never stands in the configuration", "use client_secret_command")
+                self.exposed((*at, key), "a secret never stands in the configuration", "use client_secret_command")
                 continue
             hint = did_you_mean(key, known)
             if not hint and not at and isinstance(value, dict):
                 hint = f"is it an account? write [account.{toml_key(key)}]"
             self.problem((*at, key), "unknown key", hint or f"the keys are {', '.join(known)}")
+
+    def exposed(self, at: tuple[str, ...], text: str, hint: str) -> None:
+        """Refuse a secret, and say that it is none any more where other users can read the file."""
+        if self.open_to_others:
+            text += ", and other users can read this one"
+            hint = f"chmod 600 {shlex.quote(str(self.path))}, have it changed, and {hint}"
+        self.problem(at, text, hint)
 
     def problem(self, at: tuple[str, ...], text: str, hint: str) -> None:
         line = next((self.lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self.lines), 1)

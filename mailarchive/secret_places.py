@@ -38,14 +38,18 @@ def from_file(path: Path, who: str) -> Secret:
 
 def from_systemd(environ: Mapping[str, str], name: str, who: str) -> Secret | None:
     """Read a credential that systemd has put into `$CREDENTIALS_DIRECTORY` for this unit; None if there is none."""
-    folder = environ.get("CREDENTIALS_DIRECTORY", "")
-    if not folder.startswith("/"):
-        return None
-    path = Path(folder, name)
-    if not path.exists():
+    path = systemd_credential(environ, name)
+    if path is None:
         return None
     # systemd grants the reading by an access list, which shows as the mode of a group: the folder is what is closed.
     return checked(_read(path, f"the credential {name}", who, MAX_OCTETS, private=False), f"{who}the credential {name}")
+
+
+def systemd_credential(environ: Mapping[str, str], name: str) -> Path | None:
+    """Say where a credential of this unit is; None if there is none."""
+    folder = environ.get("CREDENTIALS_DIRECTORY", "")
+    path = Path(folder, name)
+    return path if folder.startswith("/") and path.exists() else None
 
 
 def from_netrc(environ: Mapping[str, str], host: str, user: str, who: str) -> Secret | None:

@@ -21,6 +21,7 @@ from mailarchive.screen.plain import Sink
 from mailarchive.secret import KNOWN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self, TextIO
 
@@ -74,6 +75,10 @@ class JsonLines:
         if isinstance(event, ends) and event.error:
             self._said = (event.error, event.hint)
         self._write({"event": event_name(event)} | plain_value(event))
+
+    def record(self, name: str, values: Mapping[str, object]) -> None:
+        """Write a line that is no event of a job."""
+        self._write({"event": name} | {key: plain_value(value) for key, value in values.items()})
 
     def error(self, err: MailarchiveError) -> None:
         """Write an error, unless the line that ends a run has just said the same."""

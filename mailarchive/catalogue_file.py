@@ -232,6 +232,16 @@ def set_aside(path: Path) -> Path | None:
     return aside if moved else None
 
 
+def has_full_text() -> bool:
+    """Tell whether the SQLite of this Python can search words (FTS5)."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        try:
+            db.execute("CREATE VIRTUAL TABLE t USING fts5 (words, tokenize = 'unicode61 remove_diacritics 2')")
+        except sqlite3.Error:
+            return False
+    return True
+
+
 @contextmanager
 def copied(path: Path) -> Iterator[Path]:
     """Give a copy of a catalogue in a temporary folder, whole even while another process writes it.

@@ -16,6 +16,7 @@ from mailarchive import __version__
 from mailarchive.cli.backup import backup
 from mailarchive.cli.config import config
 from mailarchive.cli.demo import demo
+from mailarchive.cli.doctor import doctor
 from mailarchive.cli.import_ import import_
 from mailarchive.cli.init import init
 from mailarchive.cli.login import login, logout
@@ -54,6 +55,7 @@ def cli(context: click.Context, /, **shared: object) -> None:
 cli.add_command(backup)
 cli.add_command(config)
 cli.add_command(demo)
+cli.add_command(doctor)
 cli.add_command(import_)
 cli.add_command(init)
 cli.add_command(login)

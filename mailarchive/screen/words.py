@@ -24,7 +24,7 @@ INDENT = 2
 """Blanks before everything that belongs to a title."""
 
 _UNITS = (("B", 1), ("kB", 10), ("MB", 10), ("GB", 100), ("TB", 100), ("PB", 100))  # and the parts that count
-_PLAINER = {"·": "-", "→": "->", "…": "~", "█": "#", "░": ".", "━": "-", "╸": "-", "╺": "-"}
+_PLAINER = {"·": "-", "→": "->", "…": "~", "█": "#", "░": ".", "━": "-", "╸": "-", "╺": "-", "✓": "+", "✗": "x"}
 
 
 class Line(NamedTuple):

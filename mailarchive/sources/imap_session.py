@@ -131,16 +131,32 @@ def sign_in(address: ServerAddress, secret: Secret | str, trust: Trust) -> Sessi
     for hidden in sasl.answers(address, secret):
         wire.keep_secret(hidden)
     try:
-        if address.security is Security.TLS:
-            secure(wire, address.host, trust)
-        client = _greet(wire)
-        if address.security is Security.STARTTLS:
-            _start_tls(wire, address, trust)
+        client = _prepare(wire, address, trust)
         _authenticate(wire, client, address, secret)
         return Session(wire, address, _capability(wire))
     except BaseException:
         wire.close()
         raise
+
+
+def secured(address: ServerAddress, trust: Trust) -> Wire:
+    """Connect and put TLS on the line, as before a sign-in; the caller closes it. Raises AccountError."""
+    wire = dial(address.host, address.port)
+    try:
+        _prepare(wire, address, trust)
+    except BaseException:
+        wire.close()
+        raise
+    return wire
+
+
+def _prepare(wire: Wire, address: ServerAddress, trust: Trust) -> _Client:
+    if address.security is Security.TLS:
+        secure(wire, address.host, trust)
+    client = _greet(wire)
+    if address.security is Security.STARTTLS:
+        _start_tls(wire, address, trust)
+    return client
 
 
 def enter(wire: Wire, address: ServerAddress) -> Session:

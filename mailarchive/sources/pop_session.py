@@ -44,6 +44,21 @@ def sign_in(address: ServerAddress, secret: Secret, trust: Trust) -> tuple[Wire,
         return _signed_in(address, secret, trust, asks=False)
 
 
+def secured(address: ServerAddress, trust: Trust) -> Wire:
+    """Connect and put TLS on the line, as before a sign-in; the caller closes it. Raises AccountError."""
+    wire = dial(address.host, address.port)
+    try:
+        if address.security is Security.TLS:
+            secure(wire, address.host, trust)
+        _greeted(wire)
+        if address.security is Security.STARTTLS:
+            _start_tls(wire, address, trust, frozenset())
+    except BaseException:
+        wire.close()
+        raise
+    return wire
+
+
 class _SilentError(Exception):
     """The server does not answer CAPA."""
 

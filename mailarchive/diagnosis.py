@@ -140,13 +140,12 @@ def disk(seen: DiskSeen) -> list[Finding]:
 
 
 def archive(path: str, name: str, seen: ArchiveSeen | None) -> list[Finding]:
-    """Judge an archive, its lock and what was set aside in it; `name` is what the command line calls its account."""
-    backup = f"mailarchive backup {shlex.quote(name)}"
+    """Judge an archive, its lock and what was set aside in it; `name` is what is typed for its account."""
     if seen is None:
         return [fine("archive", f"{path} is not there yet; the first backup makes it")]
     found = [fine("archive", f"{path} holds {seen.kind}, and belongs to this account")]
     if seen.holder:
-        found.append(doubtful("lock", f"a run {seen.holder}", f"{backup} --wait 10min"))
+        found.append(doubtful("lock", f"a run {seen.holder}", f"mailarchive backup {name} --wait 10min"))
     else:
         found.append(fine("lock", "no run is going"))
     if seen.damaged:
@@ -218,12 +217,12 @@ def deletion(asked: str | None, can: Capabilities, mailboxes: Iterable[Mailbox],
 
 
 def quota(seen: Quota | None, name: str) -> list[Finding]:
-    """Judge how full an account is; `name` is what the command line calls it."""
+    """Judge how full an account is; `name` is what is typed for it."""
     if seen is None:
         return [fine("quota", "the server tells none")]
     if seen.percent < FULL:
         return [fine("quota", quota_line(seen))]
-    hint = f"mailarchive backup {shlex.quote(name)} --keep-under {FULL}% --delete --dry-run"
+    hint = f"mailarchive backup {name} --keep-under {FULL}% --delete --dry-run"
     return [doubtful("quota", quota_line(seen), hint)]
 
 

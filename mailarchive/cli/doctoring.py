@@ -6,6 +6,7 @@ has found out; what is foreign is made safe before it is printed.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -196,5 +197,9 @@ class _Examination:
 
     @property
     def _named(self) -> str:
-        """What the command line calls the target."""
-        return self._target.address.identity if self._target.is_one_off else self._target.name
+        """What is typed for the target behind `mailarchive backup`."""
+        target = self._target
+        if not target.is_one_off:
+            return target.name
+        place = str(target.archive) if self._has_archive else "DIR"
+        return shlex.join((target.address.identity, "--to", place, *target.trusted))

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 GRACE: Final = 1.0
 """Seconds in which a command may end by itself once its line is closed."""
 _TAIL: Final = 4096
-_PIECE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ class _Pipes:
         while left:
             self._wait(self._to.fileno(), select.POLLOUT)
             with contextlib.suppress(BlockingIOError):
-                left = left[os.write(self._to.fileno(), left[:_PIECE]) :]
+                left = left[os.write(self._to.fileno(), left) :]
 
     def close(self) -> None:
         """Close both ends."""

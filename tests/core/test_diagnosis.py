@@ -81,12 +81,14 @@ def test_archives() -> None:
     assert [finding.level for finding in diagnosis.archive("/mail", "home", None)] == [OK]
     good = diagnosis.archive("/mail", "home", SEEN)
     assert [(finding.check, finding.level) for finding in good] == [("archive", OK), ("lock", OK)]
-    busy = diagnosis.archive("/mail", "my home", replace(SEEN, holder="has been going since 07:04 (pid 4711 on h)"))
+    busy = diagnosis.archive(
+        "/mail", "imaps://me@h --to /mail", replace(SEEN, holder="has been going since 07:04 (pid 4711 on h)")
+    )
     assert busy[1] == Finding(
         "lock",
         WARNING,
         "a run has been going since 07:04 (pid 4711 on h)",
-        "mailarchive backup 'my home' --wait 10min",
+        "mailarchive backup imaps://me@h --to /mail --wait 10min",
     )
     (damaged,) = diagnosis.archive("/mail", "home", replace(SEEN, damaged=2))[2:]
     assert damaged == Finding(

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,17 +96,23 @@ def test_a_tunnel_is_backed_up_without_a_password(
 
 @pytest.mark.dovecot
 def test_a_deletion_through_a_tunnel_is_like_any_other(dovecot_user: MakeUser, home: Path) -> None:
-    """What is proved is removed."""
+    """What is proved is removed, and put back octet for octet, more of it than a pipe holds."""
     account = dovecot_user("tunnel deleter")
-    account.append_many("INBOX", corpus(3, seed=8, now=NOW, sizes="tiny"))
+    small = list(corpus(3, seed=8, now=NOW, sizes="tiny"))
+    large = replace(small[0], raw=b"Subject: large\r\n\r\n" + b"%060d\r\n" % 7 * 50_000)
+    account.append_many("INBOX", [*small, large])
+    before = sorted(account.raw_messages().values())
     file = home / "c.toml"
     file.write_text(
         f"archive = '{home}/mail'\n[account.home]\nserver = 'imap+tunnel:'\n"
         f"tunnel = '''{shlex.join(account.imap_exec())}'''\n"
     )
-    result = mailarchive("backup", "--config", file, "--delete", "--yes", "--mailbox", "INBOX", "--no-keep-flagged")
+    words = ("--delete", "--yes", "--mailbox", "INBOX", "--no-keep-flagged")
+    result = mailarchive("backup", "--json", "--config", file, *words)
     assert result.code == 0, result.err
     assert account.raw_messages() == {}
+    assert mailarchive("undo", result.end["run"], "--config", file).code == 0
+    assert sorted(account.raw_messages().values()) == before
 
 
 @pytest.mark.parametrize(

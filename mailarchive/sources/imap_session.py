@@ -22,7 +22,7 @@ from mailarchive.errors import LaterError, ProtocolError, SignInError, Unreachab
 from mailarchive.secret import Secret
 from mailarchive.sources import sasl
 from mailarchive.sources.imap_commands import quoted
-from mailarchive.sources.tls import dial, secure
+from mailarchive.sources.tls import dial, greeting, secure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,7 +197,7 @@ def _understood(wire: Wire) -> Iterator[None]:
 
 def _greet(wire: Wire) -> _Client:
     try:
-        with _understood(wire):
+        with _understood(wire), greeting(wire):
             client = _Client(wire)
     except imaplib.IMAP4.error as error:
         said = wire.words(str(error))

@@ -13,7 +13,7 @@ from mailarchive.address import Security
 from mailarchive.errors import ProtocolError, SignInError, UnreachableError, UsageError
 from mailarchive.sources import sasl
 from mailarchive.sources.pop_lines import LINE, Declined
-from mailarchive.sources.tls import dial, secure
+from mailarchive.sources.tls import dial, greeting, secure
 
 if TYPE_CHECKING:
     from mailarchive.address import ServerAddress
@@ -84,7 +84,8 @@ def _signed_in(address: ServerAddress, secret: Secret, trust: Trust, *, asks: bo
 
 
 def _greeted(wire: Wire) -> None:
-    line = wire.readline(LINE)
+    with greeting(wire):
+        line = wire.readline(LINE)
     if line[:4].upper() == b"-ERR":
         declined = Declined(wire.words(line[4:].strip()))
         refusal = declined.error(wire.peer, f"{wire.peer} does not let us in now")

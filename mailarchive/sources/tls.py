@@ -8,20 +8,34 @@ to switch the check off.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import hmac
+import os
+import selectors
 import socket
 import ssl
+import time
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mailarchive.errors import ConfigError, UnreachableError
+from mailarchive.sources import certificate
 from mailarchive.sources.wire import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+    """As `socket.getaddrinfo` gives it."""
+
 CONNECT_TIMEOUT = 30.0
+"""Seconds for all addresses of a host together, and again for the TLS handshake."""
+HEAD_START = 0.3
+"""Seconds that an address may hesitate before the next one is tried beside it."""
+_NO_WAY = (errno.EAFNOSUPPORT, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +74,17 @@ def normal_fingerprint(text: str) -> str:
 
 
 def dial(host: str, port: int) -> Wire:
-    """Open a TCP connection, trying every address of the host."""
+    """Open a TCP connection, to whichever address of the host answers first."""
     peer = f"{host}:{port}"
     try:
-        sock = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT)
+        sock = _race(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except socket.gaierror as error:
-        raise UnreachableError(f"cannot find {host}: {error.strerror}", hint="check the name of the server") from None
+        # A name that does not exist stays so; a resolver that does not answer may do so later.
+        raise UnreachableError(
+            f"cannot find {host} (for port {port}): {error.strerror}",
+            hint="check the name of the server, and the network",
+            temporary=error.errno == socket.EAI_AGAIN,
+        ) from None
     except TimeoutError:
         raise UnreachableError(f"{peer} did not answer for {CONNECT_TIMEOUT:.0f} s", temporary=True) from None
     except OSError as error:
@@ -76,26 +95,84 @@ def dial(host: str, port: int) -> Wire:
     return Wire(sock, peer)
 
 
+def _race(addresses: Sequence[_Address]) -> socket.socket:
+    """Connect to the first address that answers; the next one is tried when one fails or hesitates (RFC 8305).
+
+    Raises:
+        TimeoutError: None of those that have not failed has answered in time.
+        OSError: All failed.
+    """
+    left, failures = deque(addresses), list[OSError]()
+    deadline = time.monotonic() + CONNECT_TIMEOUT
+    with selectors.DefaultSelector() as trying:
+        try:
+            while left or trying.get_map():
+                if left:
+                    _begin(left.popleft(), trying, failures)
+                patience = deadline - time.monotonic()
+                if patience <= 0:
+                    raise TimeoutError
+                for key, _ in trying.select(min(HEAD_START, patience) if left else patience):
+                    sock = trying.unregister(key.fileobj).data
+                    if not (code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+                        return sock  # type: ignore[no-any-return] # typeshed leaves `data` open
+                    sock.close()
+                    failures.append(OSError(code, os.strerror(code)))
+        finally:
+            for key in list(trying.get_map().values()):
+                key.data.close()
+    # That this computer has no IPv6 says nothing about the server.
+    raise next((error for error in failures if error.errno not in _NO_WAY), failures[-1])
+
+
+def _begin(address: _Address, trying: selectors.BaseSelector, failures: list[OSError]) -> None:
+    family, kind, protocol, _, place = address
+    try:
+        sock = socket.socket(family, kind, protocol)
+    except OSError as error:
+        failures.append(error)
+        return
+    sock.setblocking(False)
+    code = sock.connect_ex(place)
+    if code in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+        trying.register(sock, selectors.EVENT_WRITE, sock)
+    else:
+        sock.close()
+        failures.append(OSError(code, os.strerror(code)))
+
+
 def secure(wire: Wire, host: str, trust: Trust) -> None:
     """Put TLS on a connection and check whom we talk to; nothing else has been sent when this fails."""
     wire.sock.settimeout(CONNECT_TIMEOUT)
     try:
         wire.start_tls(trust.context(), host)
     except ssl.SSLCertVerificationError as error:
-        raise UnreachableError(
-            f"the certificate of {host} is not trusted ({error.verify_message.rstrip('.')}); nothing was sent",
-            hint="trust one authority with --ca-file or one certificate with --fingerprint",
-        ) from None
+        reason, hint = certificate.refused(error, host, certificate.presented(wire.sock))
+        raise UnreachableError(f"{reason}; nothing was sent", hint=hint) from None
     except TimeoutError:
         raise UnreachableError(f"{wire.peer} did not finish the TLS handshake", temporary=True) from None
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        raise UnreachableError(f"{wire.peer} hung up in the TLS handshake", temporary=True) from None
     except ssl.SSLError as error:
-        raise UnreachableError(f"TLS with {wire.peer} failed: {error.reason or 'protocol error'}") from None
+        reason, hint = certificate.failed(error, wire.peer)
+        raise UnreachableError(f"{reason}; nothing was sent", hint=hint) from None
     except OSError as error:
         reason = error.strerror or "connection lost"
         raise UnreachableError(f"TLS with {wire.peer} failed: {reason}", temporary=True) from None
     wire.sock.settimeout(wire.timeout)
     if trust.fingerprint:
         _compare_fingerprint(wire, host, trust.fingerprint)
+
+
+@contextlib.contextmanager
+def greeting(wire: Wire) -> Iterator[None]:
+    """Say what silence mostly means where a server should greet."""
+    try:
+        yield
+    except UnreachableError as error:
+        if isinstance(error.__context__, TimeoutError) and not isinstance(wire.sock, ssl.SSLSocket):
+            error.hint = "does this port want TLS from the first octet? Then use imaps:// or pops://"
+        raise
 
 
 def _compare_fingerprint(wire: Wire, host: str, wanted: str) -> None:

@@ -176,7 +176,10 @@ class Wire:
 
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Put TLS on the line; nothing may be pending. Raises ssl.SSLError or OSError for the caller to explain."""
-        self._sock = context.wrap_socket(self._sock, server_hostname=host)
+        sock = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
+        # Ours already, so that the caller can look at a certificate that is refused.
+        self._sock = sock
+        sock.do_handshake()
 
     def close(self) -> None:
         """Close the line; never fails, may be called twice."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 
 LOOPBACK = "127.0.0.1"
+Cut = Literal["fin", "rst", "hang"]
 _CHUNK = 64 * 1024
 _BACKLOG = 1024 * 1024
 _LITERAL = re.compile(rb"\{(\d+)\+?\}$")
@@ -105,7 +106,8 @@ class Proxy:
         delay: Seconds that each octet spends on the way, in each direction.
         cut_server: Cut the line when exactly so many octets of the server have reached the client.
         cut_client: Cut the line when exactly so many octets of the client have reached the server.
-        cut: `fin` ends the stream in order, `rst` resets it; after a reset the client may lose what it had not read.
+        cut: `fin` ends the stream in order, `rst` resets it, `hang` keeps the line and passes nothing more on; after a
+            reset the client may lose what it had not read.
         cuts: How many connections are cut, the first ones; later ones live. None for all.
         record: Whether to keep what passes; without it nothing can be cut by octets.
         backlog: Octets that may be under way in each direction; with a delay this bounds the throughput.
@@ -121,7 +123,7 @@ class Proxy:
         delay: float = 0.0,
         cut_server: int | None = None,
         cut_client: int | None = None,
-        cut: Literal["fin", "rst"] = "fin",
+        cut: Cut = "fin",
         cuts: int | None = 1,
         record: bool = True,
         backlog: int = _BACKLOG,
@@ -298,8 +300,9 @@ class Proxy:
             flow.waiting_octets = 0
             flow.blocked = False
             flow.finished = flow.ended
-            with contextlib.suppress(OSError):
-                flow.sink.shutdown(socket.SHUT_WR)
+            if self.cut == "fin":
+                with contextlib.suppress(OSError):
+                    flow.sink.shutdown(socket.SHUT_WR)
 
     def _drop(self, pair: _Pair, *, reset: bool) -> None:
         self._pairs.remove(pair)

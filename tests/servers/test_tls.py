@@ -25,6 +25,9 @@ from tests.servers.secured import Secured, fingerprint, self_signed, serving
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Literal
+
+    Protocol = Literal["imap", "pop"]
 
 USER = "kim@example.org"
 PASSWORD = "canary 4711"
@@ -54,7 +57,7 @@ def leaf_pem(leaf: trustme.LeafCert) -> bytes:
 def refused(
     context: ssl.SSLContext | None,
     trust: Trust,
-    protocol: str,
+    protocol: Protocol,
     security: Security,
     *,
     host: str = "localhost",
@@ -125,7 +128,7 @@ def near(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("fault", LEAVES)
 @PROTOCOLS
 @BOTH
-def test_f009_a_certificate_that_is_not_good(ca_file: Path, fault: str, protocol: str, security: Security) -> None:
+def test_f009_a_certificate_that_is_not_good(ca_file: Path, fault: str, protocol: Protocol, security: Security) -> None:
     """15, the exact reason, the fingerprint, and no credential on the wire."""
     make, host, message = LEAVES[fault]
     leaf = make()
@@ -137,7 +140,7 @@ def test_f009_a_certificate_that_is_not_good(ca_file: Path, fault: str, protocol
 
 @PROTOCOLS
 @BOTH
-def test_f009_a_certificate_that_signed_itself(tmp_path: Path, protocol: str, security: Security) -> None:
+def test_f009_a_certificate_that_signed_itself(tmp_path: Path, protocol: Protocol, security: Security) -> None:
     """Under the authorities of the system."""
     pem = self_signed(tmp_path, "localhost")
     error = refused(serving(pem), Trust(), protocol, security)
@@ -182,7 +185,7 @@ def store() -> Store:
     return found
 
 
-def let_in(context: ssl.SSLContext, trust: Trust, security: Security, protocol: str) -> None:
+def let_in(context: ssl.SSLContext, trust: Trust, security: Security, protocol: Protocol) -> None:
     """Sign in to the demo server."""
     which = {"ssl_context": context} if security is Security.TLS else {"starttls_context": context}
     with DemoServer(store(), **which) as server:  # type: ignore[arg-type] # one of two
@@ -194,7 +197,7 @@ def let_in(context: ssl.SSLContext, trust: Trust, security: Security, protocol: 
 @PROTOCOLS
 @BOTH
 def test_the_authorities_of_the_system_count_by_themselves(
-    ca_file: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, security: Security
+    ca_file: Path, monkeypatch: pytest.MonkeyPatch, protocol: Protocol, security: Security
 ) -> None:
     """Here those of `SSL_CERT_FILE`, which is how OpenSSL is told of another place for them."""
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
@@ -215,7 +218,7 @@ def test_a_file_of_authorities_stands_in_the_place_of_the_systems(
 
 @PROTOCOLS
 @BOTH
-def test_f019_a_scanner_in_the_middle(ca_file: Path, tmp_path: Path, protocol: str, security: Security) -> None:
+def test_f019_a_scanner_in_the_middle(ca_file: Path, tmp_path: Path, protocol: Protocol, security: Security) -> None:
     """Its own authority signs for the right name: refused, until the user trusts it."""
     leaf = OTHER.issue_cert("localhost")
     error = refused(serving(leaf), Trust(ca_file), protocol, security)
@@ -244,7 +247,7 @@ def test_a_file_of_authorities_that_is_none(tmp_path: Path, content: bytes | Non
 
 @PROTOCOLS
 @BOTH
-def test_f015_another_certificate_than_the_pinned_one(ca_file: Path, protocol: str, security: Security) -> None:
+def test_f015_another_certificate_than_the_pinned_one(ca_file: Path, protocol: Protocol, security: Security) -> None:
     """15 with both fingerprints, though an authority vouches for it, and not an octet after the handshake."""
     leaf = CA.issue_cert("localhost")
     pinned = fingerprint(leaf_pem(CA.issue_cert("localhost")))
@@ -305,7 +308,7 @@ WEAK: dict[str, tuple[Callable[[], ssl.SSLContext], str]] = {
 @PROTOCOLS
 @BOTH
 def test_f014_nothing_older_than_tls_1_2_and_no_weak_cipher(
-    ca_file: Path, fault: str, protocol: str, security: Security
+    ca_file: Path, fault: str, protocol: Protocol, security: Security
 ) -> None:
     """Refused with a right certificate, and with a pinned one."""
     make, message = WEAK[fault]
@@ -331,7 +334,7 @@ def test_tls_1_2_is_taken(ca_file: Path) -> None:
 
 @pytest.mark.parametrize("said", [b"* PREAUTH welcome\r\n", b"+OK welcome, give me your password\r\n", b"x" * 6000])
 @PROTOCOLS
-def test_f013_clear_text_in_the_place_of_tls(protocol: str, said: bytes) -> None:
+def test_f013_clear_text_in_the_place_of_tls(protocol: Protocol, said: bytes) -> None:
     """STARTTLS was answered with OK: 15, and nothing is read as an answer."""
     error = refused(None, Trust(), protocol, Security.STARTTLS, instead=said)
     assert "answers with something that is not TLS; nothing was sent" in error.message
@@ -339,7 +342,7 @@ def test_f013_clear_text_in_the_place_of_tls(protocol: str, said: bytes) -> None
 
 @PROTOCOLS
 @BOTH
-def test_f004_a_line_that_ends_in_the_handshake(protocol: str, security: Security) -> None:
+def test_f004_a_line_that_ends_in_the_handshake(protocol: Protocol, security: Security) -> None:
     """15, and the same may work later."""
     error = refused(None, Trust(), protocol, security)
     assert "hung up in the TLS handshake" in error.message
@@ -357,7 +360,7 @@ def test_tls_to_a_port_that_has_none() -> None:
 @PROTOCOLS
 @pytest.mark.parametrize("security", [Security.STARTTLS, Security.NONE])
 def test_a_port_that_wants_tls_from_the_first_octet(
-    monkeypatch: pytest.MonkeyPatch, protocol: str, security: Security
+    monkeypatch: pytest.MonkeyPatch, protocol: Protocol, security: Security
 ) -> None:
     """Such a server waits for us, as we do for it: the silence is explained."""
     monkeypatch.setattr(tls, "Wire", functools.partial(wire.Wire, timeout=0.3))

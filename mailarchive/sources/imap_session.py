@@ -92,7 +92,8 @@ class _Client(imapclient.IMAPClient):  # type: ignore[misc] # imapclient ships n
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        super().__init__(wire.peer, ssl=False)
+        # imapclient sets the timeout of the socket anew, also to none at all.
+        super().__init__(wire.peer, ssl=False, timeout=wire.timeout)
         # imapclient sets this to 5 with or without logging, which formats every line and holds the password.
         self._imap.debug = 0
 

@@ -35,7 +35,8 @@ CONNECT_TIMEOUT = 30.0
 """Seconds for all addresses of a host together, and again for the TLS handshake."""
 HEAD_START = 0.3
 """Seconds that an address may hesitate before the next one is tried beside it."""
-_NO_WAY = (errno.EAFNOSUPPORT, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
+_NO_WAY = (errno.EAFNOSUPPORT, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL)
+"""What connect(2) says of addresses that this computer has no way to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ def _race(addresses: Sequence[_Address]) -> socket.socket:
             while left or trying.get_map():
                 if left:
                     _begin(left.popleft(), trying, failures)
+                if not trying.get_map():
+                    continue
                 patience = deadline - time.monotonic()
                 if patience <= 0:
                     raise TimeoutError

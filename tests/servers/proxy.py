@@ -235,7 +235,7 @@ class Proxy:
 
     def _receive(self, pair: _Pair, flow: _Flow) -> None:
         try:
-            data = flow.source.recv(_CHUNK)
+            data = flow.source.recv(_CHUNK if pair.draining else min(_CHUNK, flow.backlog - flow.waiting_octets))
         except BlockingIOError:
             return
         except OSError:

@@ -210,7 +210,7 @@ POP_SILENT: dict[str, tuple[Security, bytes, list[tuple[str, bytes]]]] = {
     "half a greeting": (Security.NONE, b"+OK re", []),
     "handshake": (Security.TLS, b"", []),
     "STLS": (Security.STARTTLS, b"+OK\r\n", [CAPA, (r"^STLS$", b"")]),
-    "handshake after STLS": (Security.STARTTLS, b"+OK\r\n", [CAPA, (r"^STLS$", b"+OK\r\n"), (r"", b"")]),
+    "handshake after STLS": (Security.STARTTLS, b"+OK\r\n", [CAPA, (r"^STLS$", b"+OK\r\n")]),
     "user": (Security.NONE, b"+OK\r\n", [CAPA, (r"^USER ", b"")]),
     "password": (Security.NONE, b"+OK\r\n", [CAPA, (r"^USER ", b"+OK\r\n"), (r"^PASS ", b"")]),
 }
@@ -219,7 +219,7 @@ POP_SILENT: dict[str, tuple[Security, bytes, list[tuple[str, bytes]]]] = {
 def silence(where: ServerAddress) -> None:
     """Connect to a server that falls silent: 15, soon, to be tried later, and no word of a wrong password."""
     began = time.monotonic()
-    with pytest.raises(UnreachableError, match="silent|did not finish the TLS handshake") as caught:
+    with pytest.raises(UnreachableError, match=r"silent|did not finish the TLS handshake") as caught:
         connect(where, PASSWORD, Trust())
     assert time.monotonic() - began < 3
     assert caught.value.temporary
@@ -231,7 +231,8 @@ def silence(where: ServerAddress) -> None:
 def test_f003_an_imap_server_that_falls_silent(place: str) -> None:
     """At each step of the way in."""
     security, greeting, answers = IMAP_SILENT[place]
-    with Talker(greeting, [*answers, b"", b""]) as server:
+    # What a handshake sends is no line, and may hold any number of them.
+    with Talker(greeting, [*answers, *[b""] * 50]) as server:
         silence(address(server.port, "imap", security))
 
 
@@ -240,7 +241,8 @@ def test_f003_an_imap_server_that_falls_silent(place: str) -> None:
 def test_f003_a_pop3_server_that_falls_silent(place: str) -> None:
     """At each step of the way in."""
     security, greeting, script = POP_SILENT[place]
-    with ScriptedPop([script], greetings=[greeting]) as server:
+    nothing: list[tuple[str, bytes]] = [(r"", b"")] * 50
+    with ScriptedPop([[*script, *nothing]], greetings=[greeting]) as server:
         silence(address(server.port, "pop", security))
 
 
@@ -280,14 +282,13 @@ def test_f003_a_handshake_that_never_ends() -> None:
 def test_f007_a_line_that_crawls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under the least rate for too long: 75; the wait costs no processor."""
     monkeypatch.setattr(wire, "SLOW", 0.5)
-    with dripping(b"* OK ", every=0.01) as port, pytest.raises(LaterError, match="less than 1024 octets a second"):
+    with dripping(b"* OK ", every=0.01) as port:
         line = tls.dial("127.0.0.1", port)
         began, busy = time.monotonic(), time.process_time()
-        try:
+        with pytest.raises(LaterError, match="less than 1024 octets a second"):
             line.readline()
-        finally:
-            took, used = time.monotonic() - began, time.process_time() - busy
-            line.close()
+        took, used = time.monotonic() - began, time.process_time() - busy
+        line.close()
     assert 0.4 < took < 5
     assert used < took / 2
 
@@ -376,7 +377,7 @@ def cuts(octets: int, step: int) -> range:
     return range(1, octets, step)
 
 
-def broken_everywhere(demo: DemoServer, folder: Path, protocol: Protocol, side: str, cut: Cut, step: int) -> set[int]:
+def broken(demo: DemoServer, folder: Path, protocol: Protocol, side: str, *, cut: Cut, step: int) -> set[int]:
     """Cut a deleting run after each step of octets, then run again without a cut; gives the exit codes of the first.
 
     At each moment each message is on the server or in the archive, and in the end in the archive, once.
@@ -407,7 +408,7 @@ def test_f004_a_line_that_breaks_at_any_moment(
     demo: DemoServer, tmp_path: Path, protocol: Protocol, side: str, cut: Cut
 ) -> None:
     """In greeting, sign-in, LIST, FETCH, STORE, EXPUNGE or LOGOUT; every ninety-seventh octet."""
-    assert broken_everywhere(demo, tmp_path, protocol, side, cut, 97) <= {0, 3, 15}
+    assert broken(demo, tmp_path, protocol, side, cut=cut, step=97) <= {0, 3, 15}
 
 
 @pytest.mark.long
@@ -418,7 +419,7 @@ def test_f004_a_line_that_breaks_after_any_octet(
     demo: DemoServer, tmp_path: Path, protocol: Protocol, side: str
 ) -> None:
     """All of them."""
-    assert broken_everywhere(demo, tmp_path, protocol, side, "rst", 1) <= {0, 3, 15}
+    assert broken(demo, tmp_path, protocol, side, cut="rst", step=1) <= {0, 3, 15}
 
 
 @PROTOCOLS
@@ -436,12 +437,11 @@ def test_f007_a_run_that_crawls(
     assert place.held() == place.samples
 
 
-@PROTOCOLS
-def test_f008_latency_is_paid_by_the_batch(demo: DemoServer, tmp_path: Path, protocol: Protocol) -> None:
+def test_f008_latency_is_paid_by_the_batch(demo: DemoServer, tmp_path: Path) -> None:
     """Three hundred messages take no more round trips than three."""
     trips = []
     for count in (3, 300):
-        place = Place(demo, tmp_path / str(count), protocol, letters(count))
+        place = Place(demo, tmp_path / str(count), "imap", letters(count))
         with Proxy(place.port, delay=0.005) as proxy:
             assert place.run(proxy=proxy) == 0
             trips.append(proxy.round_trips)

@@ -236,3 +236,14 @@ def test_the_environment_can_ask_for_the_traceback_of_a_bug(monkeypatch: pytest.
     assert (result.code, result.out, "Traceback" in result.err) == (1, "", False)
     monkeypatch.setenv("MAILARCHIVE_DEBUG", "1")
     assert "Traceback" in command("backup").err
+
+
+@pytest.mark.parametrize("word", ["--password", "--token", "--secret"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_f029_no_option_takes_a_password(name: str, word: str) -> None:
+    """2, and what was typed is not repeated; not even as the short form of another option."""
+    for words in ([word, "canary4711"], [f"{word}=canary4711"]):
+        result = command(name, *words)
+        assert result.code == ExitCode.USAGE
+        assert "No such option" in result.err
+        assert "canary" not in result.out + result.err

@@ -340,7 +340,7 @@ NO_STLS = (r"^CAPA$", lines("TOP", "UIDL", "USER"))
     ],
     ids=["stripped", "refused", "injected", "an octet", "clear text", "dead", "no CAPA, refused", "no CAPA, dead"],
 )
-def test_f077_without_tls_nothing_is_sent(script: Script) -> None:
+def test_f010_f012_f013_f077_without_tls_nothing_is_sent(script: Script) -> None:
     """No user, no password, whatever the server or somebody between us says."""
     heard, error, _ = try_in(script, security=Security.STARTTLS, sessions_=2)
     assert type(error) is UnreachableError
@@ -408,7 +408,7 @@ def test_a_server_that_never_answers_quit_holds_nobody_up(monkeypatch: pytest.Mo
         assert verbs(sessions(server)[0], "QUIT") == ["QUIT"]
 
 
-def test_silence_while_signing_in_is_a_dead_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f028_silence_while_signing_in_is_a_dead_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a wrong password: 15, and to be tried later."""
     monkeypatch.setattr(tls, "Wire", functools.partial(wire.Wire, timeout=0.3))
     scripts: Sequence[Script] = ([CAPA, (r"^USER ", b"")], [CAPA, (r"^USER ", OK), (r"^PASS ", b"")])

@@ -144,7 +144,7 @@ def test_each_refusal_is_the_right_error(
         repr(PASSWORD).encode(),
     ],
 )
-def test_a_server_that_repeats_the_password_does_not_get_it_shown(echo: bytes) -> None:
+def test_f021_a_server_that_repeats_the_password(echo: bytes) -> None:
     """Raw, quoted, or in base64."""
     error, _ = attempt(GREETING, PLAIN, PLAIN, b"TAG NO bad " + echo + b" here\r\n")
     assert isinstance(error, SignInError)
@@ -181,7 +181,7 @@ STARTTLS = b"* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED\r\nTAG OK done\r\n"
         (GREETING, [STARTTLS, STARTTLS, b"TAG OK go\r\n* LIST () x y\r\n"], "data before TLS"),
     ],
 )
-def test_without_tls_there_is_no_sign_in(greeting: bytes, answers: list[bytes], what: str) -> None:
+def test_f010_f011_f012_f013_without_tls_there_is_no_sign_in(greeting: bytes, answers: list[bytes], what: str) -> None:
     """imap:// demands STARTTLS: stripped, refused, or with anything slipped in, nothing secret is sent."""
     error, heard = attempt(greeting, *answers, security=Security.STARTTLS)
     assert isinstance(error, UnreachableError)

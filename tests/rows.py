@@ -56,6 +56,7 @@ NETWORK: dict[int, Row] = {
         (
             f"{LINES}::test_f004_a_line_that_breaks_at_any_moment",
             f"{LINES}::test_f004_a_line_that_breaks_at_very_many_moments",
+            f"{LINES}::test_f004_a_line_that_breaks_between_two_answers",
             f"{TLS}::test_f004_a_line_that_ends_in_the_handshake",
         ),
         "a new attempt within the run",

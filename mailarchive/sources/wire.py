@@ -8,6 +8,7 @@ After any error the connection is of no more use.
 from __future__ import annotations
 
 import select
+import socket
 import ssl
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +18,6 @@ from mailarchive.scrub import Scrubber
 
 if TYPE_CHECKING:
     import re
-    import socket
     from collections.abc import Iterator
 
 BUFFER = 256 * 1024
@@ -167,12 +167,21 @@ class Wire:
         self._start -= count
 
     def pending(self) -> bool:
-        """Tell whether octets have arrived that nobody asked for, without waiting."""
+        """Tell whether octets have arrived that nobody asked for, without waiting; a line that has ended raises."""
         if self._start != self._end:
             return True
         if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             return True
-        return bool(select.select([self._sock], [], [], 0)[0])
+        if not select.select([self._sock], [], [], 0)[0]:
+            return False
+        try:
+            # Of the line below TLS, which alone can be looked at without taking anything from it.
+            seen = socket.socket.recv(self._sock, 1, socket.MSG_PEEK)
+        except OSError as error:
+            raise self._dead(error) from None
+        if not seen:
+            raise UnreachableError(f"{self.peer} closed the connection", temporary=True)
+        return True
 
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Put TLS on the line; nothing may be pending. Raises ssl.SSLError or OSError for the caller to explain."""

@@ -453,6 +453,22 @@ def test_f008_latency_is_paid_by_the_batch(demo: DemoServer, tmp_path: Path) -> 
     assert trips[1] <= trips[0] + 6, trips
 
 
+@pytest.mark.parametrize("cut", ["fin", "rst"])
+def test_f004_a_line_that_breaks_between_two_answers(demo: DemoServer, tmp_path: Path, cut: Cut) -> None:
+    """After the last DELE: no broken protocol; the server takes the marks back. 3 if QUIT was under way."""
+    words = ("--delete", "--yes", "--older-than", "1y")
+    whole = Place(demo, tmp_path / "whole", "pop", letters(3))
+    with Proxy(whole.port) as proxy:
+        assert whole.run(*words, proxy=proxy) == 0
+        at = bytes(proxy.connections[0].server).rindex(b"+OK")
+    place = Place(demo, tmp_path / "a", "pop", letters(3))
+    with Proxy(place.port, cut=cut, cut_server=at) as proxy:
+        assert place.run(*words, proxy=proxy) in (3, 15)
+    assert place.held() == place.left() == place.samples
+    assert place.run(*words) == 0
+    assert (place.held(), place.left()) == (place.samples, [])
+
+
 # Row 16
 
 

@@ -14,6 +14,7 @@ POP = "tests/servers/test_pop_sign_in.py"
 SECRETS = "tests/servers/test_sign_in_secrets.py"
 OAUTH = "tests/servers/test_oauth.py"
 DOVECOT = "tests/servers/test_oauth_dovecot.py"
+TUNNEL = "tests/servers/test_tunnel.py"
 PASSWORDS = "tests/core/test_credentials.py"
 PLACES = "tests/core/test_secret_places.py"
 
@@ -36,8 +37,11 @@ class Row:
 NETWORK: dict[int, Row] = {
     1: Row(
         "refused, name not found, tunnel ends",
-        (f"{LINES}::test_f001_nobody_listens", f"{LINES}::test_f001_a_name_that_is_not_found"),
-        "tunnels",
+        (
+            f"{LINES}::test_f001_nobody_listens",
+            f"{LINES}::test_f001_a_name_that_is_not_found",
+            f"{TUNNEL}::test_f001_a_tunnel_that_ends_has_exit_code_15_and_its_last_words_made_safe",
+        ),
     ),
     2: Row(
         "connect hangs",
@@ -49,6 +53,7 @@ NETWORK: dict[int, Row] = {
             f"{LINES}::test_f003_an_imap_server_that_falls_silent",
             f"{LINES}::test_f003_a_pop3_server_that_falls_silent",
             f"{LINES}::test_f003_a_handshake_that_never_ends",
+            f"{TUNNEL}::test_f003_a_silent_command_is_given_up",
         ),
     ),
     4: Row(
@@ -87,7 +92,13 @@ NETWORK: dict[int, Row] = {
             f"{POP}::test_f010_f012_f013_f077_without_tls_nothing_is_sent",
         ),
     ),
-    11: Row("PREAUTH", (f"{IMAP}::test_f010_f011_f012_f013_without_tls_there_is_no_sign_in",), "tunnels"),
+    11: Row(
+        "PREAUTH",
+        (
+            f"{IMAP}::test_f010_f011_f012_f013_without_tls_there_is_no_sign_in",
+            f"{TUNNEL}::test_f011_a_tunnel_is_backed_up_without_a_password",
+        ),
+    ),
     12: Row(
         "data injected before TLS",
         (
@@ -199,6 +210,7 @@ SIGN_IN: dict[int, Row] = {
             "tests/core/test_address.py::test_f029_a_password_in_an_address_is_refused_and_not_repeated",
             f"{PASSWORDS}::test_f029_our_passwords_are_not_passed_on_to_commands",
             f"{DOVECOT}::test_f029_a_helper_of_the_users_gives_the_token",
+            f"{TUNNEL}::test_f029_a_command_gets_none_of_our_passwords",
         ),
     ),
 }

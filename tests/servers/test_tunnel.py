@@ -66,7 +66,7 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.dovecot
-def test_a_tunnel_is_backed_up_without_a_password(
+def test_f011_a_tunnel_is_backed_up_without_a_password(
     dovecot_user: MakeUser, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dovecot's own `imap` through `doveadm exec`, as text and as a list, twice; nothing is asked for, nothing left."""
@@ -141,7 +141,7 @@ def test_what_can_be_wrong_with_a_tunnel(command: str | list[str], kind: type[Ma
     assert children() == before
 
 
-def test_a_tunnel_that_ends_has_exit_code_15_and_its_last_words_made_safe(home: Path) -> None:
+def test_f001_a_tunnel_that_ends_has_exit_code_15_and_its_last_words_made_safe(home: Path) -> None:
     """The last line of stderr, without escape sequences; other accounts would go on."""
     file = home / "c.toml"
     file.write_text(
@@ -183,7 +183,7 @@ def test_a_command_that_floods_stderr_is_not_stopped_by_it() -> None:
     assert opened(f"{flood}; {PREAUTH}; {ABLE}; read line") is None
 
 
-def test_a_command_gets_none_of_our_passwords(tmp_path: Path) -> None:
+def test_f029_a_command_gets_none_of_our_passwords(tmp_path: Path) -> None:
     """The environment goes through, but for the variables that hold passwords."""
     note = tmp_path / "env"
     environ = {**os.environ, "MAILARCHIVE_HOME_PASSWORD": "canary", "OTHER": "here"}
@@ -192,7 +192,7 @@ def test_a_command_gets_none_of_our_passwords(tmp_path: Path) -> None:
     assert "canary" not in note.read_text()
 
 
-def test_a_silent_command_is_given_up() -> None:
+def test_f003_a_silent_command_is_given_up() -> None:
     """A tunnel that stands and says nothing is an error in the time of any server."""
     before = children()
     line = Tunnel("sleep 60", dict(os.environ)).open("home", timeout=0.2)

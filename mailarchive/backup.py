@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mailarchive.batch import Batch
 from mailarchive.course import Course
-from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailboxError
+from mailarchive.errors import AccountError, AgainError, ArchiveError, ExitCode, MailboxError
 from mailarchive.events import Failed, Fetching, Gone, Held, MailboxFinished
 from mailarchive.job import Work
 from mailarchive.model import Digest, NotFetched, is_lasting, named
@@ -189,8 +190,11 @@ def _fetch_again(
         if isinstance(arrival, NotFetched):
             continue
         digest = hashlib.sha256()
-        for chunk in arrival.chunks():
-            digest.update(chunk)
+        try:
+            for chunk in arrival.chunks():
+                digest.update(chunk)
+        except AgainError:
+            continue
         uid = arrival.message.uid
         if uid in rows:
             same = rows[uid].digest == Digest(f"sha256:{digest.hexdigest()}")
@@ -219,7 +223,8 @@ def _take(box: OpenMailbox, messages: Sequence[RemoteMessage], batch: Batch, wor
     gone = 0
     for arrival in box.fetch(messages):
         if not isinstance(arrival, NotFetched):
-            batch.add(arrival)
+            with suppress(AgainError):
+                batch.add(arrival)
         elif arrival.gone:
             gone += 1
         else:

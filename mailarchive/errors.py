@@ -105,6 +105,10 @@ class MessageError(MailarchiveError):
     exit_code = ExitCode.PARTIAL
 
 
+class AgainError(MessageError):
+    """What came for a message may be another's and must not be kept; who gave it gives the message once more."""
+
+
 class MailboxError(MailarchiveError):
     """One mailbox could not be handled; the account goes on."""
 

@@ -55,7 +55,12 @@ class Incoming(Protocol):
         ...
 
     def chunks(self) -> Iterator[Chunk]:
-        """Give the exact octets, in pieces. Raises AccountError if the line dies; nothing may then be kept."""
+        """Give the exact octets, in pieces; if it raises, nothing of them may be kept.
+
+        Raises:
+            AccountError: The line died.
+            AgainError: They may be those of another message; what gave this one gives it once more.
+        """
         ...
 
 

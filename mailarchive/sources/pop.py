@@ -26,11 +26,11 @@ from mailarchive.model import (
     is_lasting,
 )
 from mailarchive.ports import ExpungeResult
-from mailarchive.sources.pop_drop import Drop, PopBody
+from mailarchive.sources.pop_drop import Drop, OutOfStepError, Pace, PopBody
 from mailarchive.sources.pop_lines import Declined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
     from types import TracebackType
 
     from mailarchive.expunge import ExpungeOrder
@@ -72,6 +72,7 @@ class PopSource:
         self._quiet_end = quiet_end
         self._drop: Drop | None = None
         self._sessions = 0
+        self._pace = Pace()
         self._empty = 0
         self._confirmed = False
         self._listed: frozenset[UIDL] | None = None
@@ -122,6 +123,11 @@ class PopSource:
         if self._empty > MOST_EMPTY:
             raise ProtocolError(f"{peer} lists messages and gives no text for more than {MOST_EMPTY} of them")
 
+    def slow_down(self) -> None:
+        """Drop the line after answers that were out of step; from now on each command waits for the last answer."""
+        self._pace.alone = True
+        self.abandon()
+
     def drop(self) -> Drop:
         """Give the session, connecting anew if there is none."""
         if self._drop is None:
@@ -129,7 +135,7 @@ class PopSource:
             try:
                 self._sessions += 1
                 self._confirmed = False
-                self._drop = Drop(wire, offered, self._sessions)
+                self._drop = Drop(wire, offered, self._sessions, self._pace)
             except Declined as declined:
                 wire.close()
                 otherwise = ProtocolError(f"{wire.peer} does not list its messages: {declined.said}")
@@ -253,12 +259,18 @@ class PopMailbox:
             drop = self._source.drop()
             there = [uidl for uidl in waiting if uidl in drop.numbers]
             waiting = []
-            for uidl, head in drop.tops(there):
-                if not head and drop.sizes[uidl] != 0:
-                    self._source.distrust()
-                    waiting = there[there.index(uidl) + 1 :]
-                    break
-                yield uidl, head
+            done = 0
+            try:
+                for uidl, head in drop.tops(there):
+                    done = there.index(uidl, done) + 1
+                    if not head and drop.sizes[uidl] != 0:
+                        self._source.distrust()
+                        waiting = there[done:]
+                        break
+                    yield uidl, head
+            except OutOfStepError:
+                self._source.slow_down()
+                waiting = there[done:]
 
     def probe(self, uids: Sequence[UID | UIDL]) -> Iterator[Sighting]:
         """Look at messages afresh: size and header; a server without TOP must give them whole.
@@ -269,11 +281,15 @@ class PopMailbox:
         drop = self._source.drop()
         wanted = [UIDL(str(uid)) for uid in uids if uid in drop.numbers]
         heads = {uidl: drop.heads[uidl] for uidl in wanted if uidl in drop.heads}
-        for uidl, head in drop.tops([uidl for uidl in wanted if uidl not in heads]):
-            if not head and drop.sizes[uidl] != 0:
-                self._source.distrust()
-                return
-            heads[uidl] = head
+        try:
+            for uidl, head in drop.tops([uidl for uidl in wanted if uidl not in heads]):
+                if not head and drop.sizes[uidl] != 0:
+                    self._source.distrust()
+                    return
+                heads[uidl] = head
+        except OutOfStepError:
+            self._source.slow_down()
+            return
         for uidl in wanted:
             found = heads[uidl] if uidl in heads else drop.retrieved(uidl)
             if found == b"" and uidl not in heads:
@@ -315,7 +331,7 @@ class PopMailbox:
 
     def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[PopBody | NotFetched]:
         """Give the bodies, in the order asked for."""
-        waiting = [UIDL(str(message.uid)) for message in messages]
+        waiting: Sequence[UIDL] = [UIDL(str(message.uid)) for message in messages]
         while waiting:
             drop = self._source.drop()
             there = []
@@ -324,8 +340,13 @@ class PopMailbox:
                     there.append(uidl)
                 else:
                     yield self._source.missing(uidl)
-            waiting = []
-            for uidl, reason in drop.asked(b"RETR", "", there):
+            waiting = yield from self._retrieved(drop, there)
+
+    def _retrieved(self, drop: Drop, there: Sequence[UIDL]) -> Generator[PopBody | NotFetched, None, Sequence[UIDL]]:
+        """Give what this session gives; returns those that another one must be asked for."""
+        done = 0
+        try:
+            for done, (uidl, reason) in enumerate(drop.asked(b"RETR", "", there), 1):
                 if reason is not None:
                     yield NotFetched(uidl, f"the server does not give it: {reason}")
                     continue
@@ -335,11 +356,17 @@ class PopMailbox:
                     yield NotFetched(uidl, "the server lists it and gives no text for it")
                     if drop.sizes[uidl] != 0:
                         self._source.distrust()
-                        waiting = there[there.index(uidl) + 1 :]
-                        break
+                        return there[done:]
                     continue
                 yield body
+                if body.doubted:
+                    self._source.slow_down()
+                    return there[done - 1 :]
                 if not body.drained:
                     # The rest of it would be taken for an answer.
                     self._source.abandon()
                     raise MailboxError("a message was left in the middle")
+        except OutOfStepError:
+            self._source.slow_down()
+            return there[done:]
+        return ()

@@ -12,16 +12,22 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from mailarchive import headers
+from mailarchive.errors import AgainError, UnreachableError
 from mailarchive.model import UIDL, RemoteMessage, is_lasting, transient
 from mailarchive.sources.pop_lines import Declined, Lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from mailarchive.ports import Chunk
     from mailarchive.sources.wire import Wire
 
-IN_FLIGHT: Final = 8
+IN_FLIGHT: Final = 64
 """Commands on their way at a time, where the server takes more than one (RFC 2449 section 6.6)."""
+IN_FLIGHT_OCTETS: Final = 4 * 1024 * 1024
+"""Octets, as they were announced, that are asked for at a time; a larger message is asked for alone."""
+LINE_END: Final = 2
+"""Octets that a server adds to a message which does not end in a line end; LIST may not count them."""
 SLACK: Final = 64 * 1024 * 1024
 """Octets that a message may have beyond four times what LIST says; a server that sends more sends without end."""
 HEADS: Final = 8 * 1024 * 1024
@@ -32,6 +38,38 @@ _UNUSABLE = re.compile(rb"(\d{1,10})(?:\s.*)?", re.DOTALL)
 _SIZE = re.compile(rb"(\d{1,10})(?: +(\d{1,18}))?(?:\s.*)?", re.DOTALL)
 
 
+class OutOfStepError(UnreachableError):
+    """The server said nothing more although several answers were due; it may have lost commands sent ahead."""
+
+
+class Pace:
+    """How many commands a server gets ahead of its answers; what one session learns holds for those that follow.
+
+    Answers bear no name. Were one left out, those behind it would be taken for each other's, and only the sizes of LIST
+    would tell. So bodies are asked for one by one until one had the size announced, and for good once one had not.
+
+    Attributes:
+        exact: Whether bodies have the sizes announced; None before the first one.
+        alone: Whether the server was out of step, and gets every command alone.
+    """
+
+    def __init__(self) -> None:
+        self.exact: bool | None = None
+        self.alone = False
+
+    def depth(self, command: bytes, most: int) -> int:
+        """Give how many of a command may be on their way, of a server that takes so many."""
+        return 1 if self.alone or (command == b"RETR" and not self.exact) else most
+
+    def compare(self, announced: int | None, size: int) -> bool:
+        """Take down whether a body has the size announced for it."""
+        if announced is None:
+            return True
+        same = announced in (size, size - LINE_END)
+        self.exact = same and self.exact is not False
+        return same
+
+
 class Drop:
     """The maildrop as one session sees it.
 
@@ -39,6 +77,7 @@ class Drop:
         wire: Signed in.
         offered: What the server says it can do; nothing if it does not say.
         session: A number that no other session of the source has.
+        pace: Of the source.
 
     Attributes:
         numbers: The message number of each message by its UIDL, or by a name for this session only.
@@ -50,10 +89,11 @@ class Drop:
         fetched: Whether anything was retrieved.
     """
 
-    def __init__(self, wire: Wire, offered: frozenset[str], session: int) -> None:
+    def __init__(self, wire: Wire, offered: frozenset[str], session: int, pace: Pace) -> None:
         self.lines = Lines(wire)
         self.offered = offered
-        self.ahead = IN_FLIGHT if "PIPELINING" in offered else 1
+        self.pace = pace
+        self._most = IN_FLIGHT if "PIPELINING" in offered else 1
         self.has_top: bool | None = "TOP" in offered if offered else None
         self.numbers: dict[UIDL, int] = {}
         self.sizes: dict[UIDL, int | None] = {}
@@ -85,7 +125,7 @@ class Drop:
             self.sizes[uidl] = sizes[number]
         self.certain = names.keys() == sizes.keys() and all(map(is_lasting, self.numbers))
 
-    def body(self, uidl: UIDL) -> Iterator[bytes]:
+    def body(self, uidl: UIDL) -> Iterator[Chunk]:
         """Give the octets of the answer that is arriving for a message, up to what can be one."""
         announced = self.sizes[uidl]
         return self.lines.body(None if announced is None else 4 * announced + SLACK)
@@ -111,21 +151,42 @@ class Drop:
         """Send a command for each message, some ahead, and give each with why it was declined; None if it was not.
 
         The caller reads what stands behind the status line before it asks for the next one.
+
+        Raises:
+            OutOfStepError: The server is silent though it was sent more than one.
         """
         sent = 0
         for done, uidl in enumerate(uidls):
-            while sent < len(uidls) and sent - done < self.ahead:
-                number = self.numbers[uidls[sent]]
-                self.lines.send(command, f"{number}{arguments}".encode("ascii"))
-                sent += 1
+            if sent - done <= self.pace.depth(command, self._most) // 2:
+                some = self._ahead(command, uidls, done, sent)
+                sent += len(some)
+                if some:
+                    self.lines.send(command, *(f"{self.numbers[each]}{arguments}".encode("ascii") for each in some))
             try:
                 self.lines.status()
+            except UnreachableError as error:
+                if sent - done > 1 and isinstance(error.__context__, TimeoutError):
+                    raise OutOfStepError(error.message, temporary=True) from None
+                raise
             except Declined as declined:
                 if refusal := declined.error(self.lines.wire.peer, "the server refuses"):
                     raise refusal from None
                 yield uidl, declined.said
             else:
                 yield uidl, None
+
+    def _ahead(self, command: bytes, uidls: Sequence[UIDL], done: int, sent: int) -> Sequence[UIDL]:
+        """Give those for which the command may be sent now; the answers from `done` up to `sent` are still due."""
+        end = min(len(uidls), done + self.pace.depth(command, self._most))
+        if command == b"RETR":
+            octets = 0
+            for index in range(done, end):
+                size = self.sizes[uidls[index]]
+                octets += IN_FLIGHT_OCTETS if size is None else size
+                if index > done and octets > IN_FLIGHT_OCTETS:
+                    end = index
+                    break
+        return uidls[sent:end]
 
     def tops(self, uidls: Sequence[UIDL]) -> Iterator[tuple[UIDL, bytes]]:
         """Give the header of each message, at most 64 KiB of it; nothing from a server that knows no TOP."""
@@ -173,31 +234,44 @@ class Drop:
 class PopBody:
     """One message that is arriving; see `ports.Incoming`."""
 
-    __slots__ = ("_digest", "_drop", "_first", "_head", "_known", "_remember", "_rest", "_uidl", "drained")
+    __slots__ = ("_digest", "_drop", "_first", "_head", "_known", "_remember", "_rest", "_uidl", "doubted", "drained")
 
     def __init__(self, drop: Drop, uidl: UIDL, *, remember: bool) -> None:
         self._drop = drop
         self._uidl = uidl
         self._remember = remember
         self._head = b""
-        self._digest = hashlib.sha256()
+        # Only a message without a lasting name needs one here.
+        self._digest = None if is_lasting(uidl) else hashlib.sha256()
         self._rest = drop.body(uidl)
         self._first = next(self._rest, b"")
         self._known: RemoteMessage | None = None
         self.drained = False
+        self.doubted = False
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing in it; its end has then been read."""
         return not self._first
 
-    def chunks(self) -> Iterator[bytes]:
-        """Give the octets."""
+    def chunks(self) -> Iterator[Chunk]:
+        """Give the octets.
+
+        Raises:
+            AgainError: They are not as many as was announced, while more answers are due: one may have been left out.
+        """
+        size = 0
         for piece in itertools.chain([self._first], self._rest):
-            if len(self._head) < headers.HEAD:
-                self._head += piece[: headers.HEAD - len(self._head)]
-            self._digest.update(piece)
+            if size < headers.HEAD:
+                self._head += piece[: headers.HEAD - size]
+            if self._digest is not None:
+                self._digest.update(piece)
+            size += len(piece)
             yield piece
+        drop = self._drop
+        if not drop.pace.compare(drop.sizes[self._uidl], size) and drop.lines.waiting:
+            self.doubted = True
+            raise AgainError(f"{drop.lines.wire.peer} sent another size than it announced, and may be out of step")
         self.drained = True
         self._name()
         self._known = self.message
@@ -205,7 +279,7 @@ class PopBody:
     def _name(self) -> None:
         """Name a message without a lasting UIDL by its content, so that the rest of the session finds it again."""
         drop = self._drop
-        if not is_lasting(self._uidl):
+        if self._digest is not None:
             number, announced = drop.numbers.pop(self._uidl), drop.sizes.pop(self._uidl)
             copies = 0
             while (name := transient(f"{self._digest.hexdigest()}.{copies}")) in drop.numbers:

@@ -17,15 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mailarchive.errors import AccountError
+    from mailarchive.ports import Chunk
     from mailarchive.sources.wire import Wire
 
 LINE: Final = 64 * 1024
 """Octets of a status line, and of a line of a listing."""
 LINES: Final = 1_000_000
 """Lines of one listing."""
+END: Final = b".\r\n"
+"""The line that ends a body."""
+NEAR: Final = 4096
+"""Octets that are searched for CRLF and a dot before the next dot is looked for alone."""
 
 READING: Final = frozenset({b"CAPA", b"LIST", b"NOOP", b"QUIT", b"RETR", b"RSET", b"STAT", b"TOP", b"UIDL"})
 _NUMBERED: Final = re.compile(rb"\d{1,10}(?: \d{1,10})?")
+_DOTTED = re.compile(rb"\r\n\.")
 _CODE = re.compile(r"\[([A-Z/-]{1,40})\]", re.IGNORECASE)
 _IN_USE = re.compile(r"maildrop (?:is )?already locked|lock(?:ed)? by another|mailbox (?:is )?in use", re.IGNORECASE)
 
@@ -75,14 +81,15 @@ class Lines:
         finally:
             self._deleting = False
 
-    def send(self, command: bytes, arguments: bytes = b"") -> None:
-        """Send one command of the signed-in session."""
+    def send(self, command: bytes, arguments: bytes = b"", *others: bytes) -> None:
+        """Send one command of the signed-in session, and the same for other arguments right behind it."""
         if command not in READING and not (command == b"DELE" and self._deleting):
             raise AssertionError(f"{command.decode()} is not allowed now")
-        if arguments and not _NUMBERED.fullmatch(arguments):
+        every = (arguments, *others)
+        if not all(_NUMBERED.fullmatch(each) for each in every if each):
             raise AssertionError("a POP3 command takes message numbers only")
-        self.wire.send(command + (b" " + arguments if arguments else b"") + b"\r\n")
-        self.waiting += 1
+        self.wire.send(b"".join(command + (b" " + each if each else b"") + b"\r\n" for each in every))
+        self.waiting += len(every)
 
     def status(self) -> bytes:
         """Read a status line; gives the text behind `+OK`. Raises Declined for `-ERR`."""
@@ -110,62 +117,95 @@ class Lines:
             yield line.removeprefix(b".")
         raise ProtocolError(f"{self.wire.peer} lists without end")
 
-    def body(self, most: int | None = None) -> Iterator[bytes]:
+    def body(self, most: int | None = None) -> Iterator[Chunk]:
         r"""Give the octets of a message in pieces, exactly as the server was given them, up to CRLF `.` CRLF.
 
-        Each piece is a copy, so it stays good. More than `most` octets, if that is given, raise ProtocolError: nothing
-        else would end an answer that has no end.
+        Each piece is valid until the next one is asked for. More than `most` octets, if that is given, raise
+        ProtocolError: nothing else would end an answer that has no end.
         """
-        # The answer begins at the start of a line, as if a CRLF stood before it that is not part of the message.
-        virtual = 2
-        for piece in self._pieces(b"\r\n"):
-            taken = min(virtual, len(piece))
-            virtual -= taken
+        self.waiting += 1
+        over = self._begins()
+        while not over:
+            piece, over = self._piece()
             if most is not None and (most := most - len(piece)) < 0:
                 raise ProtocolError(f"{self.wire.peer} sends a message without end")
-            if len(piece) > taken:
-                yield piece[taken:]
+            if over:
+                self.waiting -= 1
+            if piece:
+                yield piece
+            if not over:
+                self.wire.more()
 
     def quiet(self) -> None:
         """Make sure that nothing has come that nobody asked for. Raises ProtocolError."""
         if self.waiting or self.wire.pending():
             raise ProtocolError(f"{self.wire.peer} sends more than it was asked for; nothing was deleted")
 
-    def _pieces(self, held: bytes) -> Iterator[bytes]:
-        """Give what follows the octets that are held, and them, without the dots that the server has put in."""
-        self.waiting += 1
-        end = -1
-        while end < 0:
-            block = held + self.wire.take()
-            out: list[bytes] = []
-            begin = at = 0
-            while (at := block.find(b"\r\n.", at)) >= 0:
-                behind = block[at + 3 : at + 5]
-                if behind == b"\r\n":
-                    end = at
-                    break
-                if len(behind) < 2 and b"\r\n".startswith(behind):
-                    break
-                at += 3
-                # A dot that was not doubled is the message's own: Dovecot forgets to at its very first octet.
-                if behind.startswith(b"."):
-                    out.append(block[begin : at - 1])
-                    begin = at
-            if end >= 0:
-                out.append(block[begin : end + 2])
-                self.wire.give_back(len(block) - end - 5)
-                self.waiting -= 1
-            else:
-                keep = _unfinished(block, begin)
-                out.append(block[begin:keep])
-                held = block[keep:]
-            yield b"".join(out)
+    def _begins(self) -> bool:
+        """Read the first line of a body as far as it may begin with a dot; tells whether the body ends there.
+
+        It is the beginning of a line though no CRLF of the message stands before it.
+        """
+        wire = self.wire
+        while True:
+            buffer, _, start, end = wire.arrived()
+            begin = buffer[start : min(start + 3, end)]
+            if len(begin) == len(END) or not END.startswith(begin):
+                break
+            wire.more()
+        if begin == END:
+            wire.forward(len(END))
+            self.waiting -= 1
+            return True
+        if begin.startswith(b".."):
+            wire.forward(1)
+        return False
+
+    def _piece(self) -> tuple[Chunk, bool]:
+        """Take what has arrived of a body, without the dots that the server has put in; tells whether that is all."""
+        buffer, view, start, end = self.wire.arrived()
+        out: list[memoryview] = []
+        begin = at = start
+        while (at := _dotted(buffer, at, end)) >= 0:
+            behind = buffer[at + 3 : min(at + 5, end)]
+            if behind == b"\r\n":
+                self.wire.forward(at + 5 - start)
+                return _joined(out, view[begin : at + 2]), True
+            if len(behind) < 2 and b"\r\n".startswith(behind):
+                break
+            at += 3
+            # A dot that was not doubled is the message's own: Dovecot forgets to at its very first octet.
+            if behind.startswith(b"."):
+                out.append(view[begin : at - 1])
+                begin = at
+        keep = _unfinished(buffer, begin, end)
+        self.wire.forward(keep - start)
+        return _joined(out, view[begin:keep]), False
 
 
-def _unfinished(block: bytes, begin: int) -> int:
-    r"""Say from where on a block may be the beginning of CRLF `.` CRLF, and must wait for what follows."""
+def _dotted(buffer: bytearray, at: int, end: int) -> int:
+    """Give where from `at` on the next CRLF stands that a dot follows, or -1.
+
+    A single octet is found much faster than three, so where dots are rare, as in base64, it looks for them alone.
+    """
+    while at < end:
+        if found := _DOTTED.search(buffer, at, min(at + NEAR, end)):
+            return found.start()
+        dot = buffer.find(b".", at + NEAR - 2, end)
+        if dot < 0:
+            return -1
+        at = max(dot - 2, at + NEAR - 2)
+    return -1
+
+
+def _joined(pieces: list[memoryview], last: memoryview) -> Chunk:
+    return b"".join((*pieces, last)) if pieces else last
+
+
+def _unfinished(buffer: bytearray, begin: int, end: int) -> int:
+    r"""Say from where on what has arrived may be the beginning of CRLF `.` CRLF, and must wait for what follows."""
     for length in (4, 3, 2, 1):
-        start = len(block) - length
-        if start >= begin and b"\r\n.\r".startswith(block[start:]):
+        start = end - length
+        if start >= begin and b"\r\n.\r".startswith(buffer[start:end]):
             return start
-    return len(block)
+    return end

@@ -42,6 +42,15 @@ class Whole(NamedTuple):
     length: int
 
 
+class Arrived(NamedTuple):
+    """What has arrived: from `start` up to `end`; outside of that stand octets of answers that were read long ago."""
+
+    buffer: bytearray
+    view: memoryview
+    start: int
+    end: int
+
+
 class Wire:
     """A socket with one fixed read buffer.
 
@@ -154,17 +163,14 @@ class Wire:
         assert 0 <= count <= self._end - self._start
         self._start += count
 
-    def take(self) -> bytes:
-        """Give whatever has arrived, at least one octet, waiting for it if need be."""
-        if self._start == self._end:
-            self._fill()
-        begin, self._start = self._start, self._end
-        return bytes(self._view[begin : self._end])
+    def arrived(self) -> Arrived:
+        """Give what has arrived, to be searched and not changed; it stays where it is until more is asked for."""
+        return Arrived(self._buffer, self._view, self._start, self._end)
 
-    def give_back(self, count: int) -> None:
-        """Put the last octets of what was just taken back, to be read again."""
-        assert 0 <= count <= self._start
-        self._start -= count
+    def more(self) -> None:
+        """Wait for octets behind those that have arrived and were not taken yet, which may move."""
+        assert self._end - self._start < BUFFER
+        self._fill()
 
     def pending(self) -> bool:
         """Tell whether octets have arrived that nobody asked for, without waiting; a line that has ended raises."""

@@ -12,7 +12,7 @@ from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from mailarchive.model import UIDL
 from mailarchive.sources import pop_drop
-from mailarchive.sources.pop_drop import Drop
+from mailarchive.sources.pop_drop import Drop, Pace
 from mailarchive.sources.tls import dial
 from tests import maildir
 from tests.contract.sources import letters, pop_url, session
@@ -48,7 +48,7 @@ def test_a_session_keeps_only_so_many_headers(monkeypatch: pytest.MonkeyPatch) -
     with ScriptedPop([session(letters(1, 2))]) as server:
         wire = dial(server.host, server.port)
         wire.readline()
-        drop = Drop(wire, frozenset(), 1)
+        drop = Drop(wire, frozenset(), 1, Pace())
         for number in range(100):
             drop.remember(UIDL(f"x{number}"), b"A: %d\r\n" % number + b"B: " + b"b" * 200 + b"\r\n\r\nbody")
             drop.remember(UIDL(f"x{number}"), b"A: %d\r\n" % number + b"B: " + b"b" * 200 + b"\r\n\r\nbody")

@@ -98,6 +98,18 @@ def test_octets_come_out_as_they_went_in(messages: list[bytes], places: list[int
     assert lines.status() == b"the end"
 
 
+@settings(max_examples=300, deadline=None)
+@given(message=ODD, places=CUTS, near=st.integers(min_value=3, max_value=9))
+def test_dots_are_found_wherever_the_search_for_them_changes(message: bytes, places: list[int], near: int) -> None:
+    """From CRLF and a dot to a dot alone, and back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pop_lines, "NEAR", near)
+        lines = lines_of(*cut(multiline(message) + b"+OK\r\n", places))
+        lines.send(b"RETR", b"1")
+        assert _whole(lines) == sent(message)
+        assert lines.ask(b"NOOP") == b""
+
+
 @settings(max_examples=200, deadline=None)
 @given(message=ODD)
 def test_octet_by_octet(message: bytes) -> None:
@@ -265,6 +277,17 @@ def test_nothing_leaves_that_the_list_does_not_hold(command: bytes, arguments: b
         lines.send(command, arguments)
     assert lines.waiting == 0
     assert lines.wire.sock.sent == b""  # type: ignore[attr-defined] # a Stream
+
+
+def test_one_write_holds_a_command_for_each_argument() -> None:
+    """All of them are checked before any leaves."""
+    lines = lines_of()
+    with pytest.raises(AssertionError):
+        lines.send(b"RETR", b"1", b"2", b"3\r\nDELE 1")
+    assert lines.waiting == 0
+    lines.send(b"RETR", b"1", b"2", b"3")
+    assert lines.waiting == 3
+    assert lines.wire.sock.sent == b"RETR 1\r\nRETR 2\r\nRETR 3\r\n"  # type: ignore[attr-defined] # a Stream
 
 
 def test_dele_leaves_while_an_order_is_carried_out_and_not_behind_it() -> None:

@@ -191,10 +191,10 @@ def _dotted(buffer: bytearray, at: int, end: int) -> int:
     while at < end:
         if found := _DOTTED.search(buffer, at, min(at + NEAR, end)):
             return found.start()
-        dot = buffer.find(b".", at + NEAR - 2, end)
+        dot = buffer.find(b".", at + NEAR, end)
         if dot < 0:
             return -1
-        at = max(dot - 2, at + NEAR - 2)
+        at = dot - 2
     return -1
 
 

@@ -158,10 +158,14 @@ class Drop:
         sent = 0
         for done, uidl in enumerate(uidls):
             if sent - done <= self.pace.depth(command, self._most) // 2:
-                some = self._ahead(command, uidls, done, sent)
+                some = [
+                    f"{self.numbers[each]}{arguments}".encode("ascii")
+                    for each in self._ahead(command, uidls, done, sent)
+                ]
                 sent += len(some)
-                if some:
-                    self.lines.send(command, *(f"{self.numbers[each]}{arguments}".encode("ascii") for each in some))
+                # What takes something away leaves alone, so that whatever stops us stops all behind it.
+                for together in [some] if some and command != b"DELE" else [[each] for each in some]:
+                    self.lines.send(command, *together)
             try:
                 self.lines.status()
             except UnreachableError as error:

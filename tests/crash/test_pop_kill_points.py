@@ -217,7 +217,8 @@ def test_k13_killed_between_quit_and_its_answer(place: Place, tmp_path: Path, ob
 def test_killed_while_the_second_chunk_is_fetched(place: Place, log: list[str], tmp_path: Path) -> None:
     """In the sign-in, in the lists, and between two messages."""
     lists, fetches = sent(log, "LIST"), sent(log, "RETR")
-    for number in (lists[1] - 1, lists[1] + 1, fetches[30], fetches[51]):
+    assert fetches[3] < lists[1] < fetches[-1]
+    for number in (lists[1] - 1, lists[1] + 1, fetches[3], fetches[-1]):
         assert converges(place, tmp_path / str(number), "sendto", number) in {0, 50}
 
 

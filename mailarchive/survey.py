@@ -202,8 +202,6 @@ def _listed(box: OpenMailbox, mailbox: Mailbox, work: Work, *, dated: bool, dele
         if remembered != asked:
             work.catalogue.remember_dates(mailbox.name, remembered)
             asked = remembered
-    if not dates:
-        return messages
     return [message._replace(internal_date=dates.get(message.uid)) for message in messages]
 
 

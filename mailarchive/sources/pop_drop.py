@@ -163,9 +163,8 @@ class Drop:
                     for each in self._ahead(command, uidls, done, sent)
                 ]
                 sent += len(some)
-                # What takes something away leaves alone, so that whatever stops us stops all behind it.
-                for together in [some] if some and command != b"DELE" else [[each] for each in some]:
-                    self.lines.send(command, *together)
+                if some:
+                    self.lines.send(command, *some)
             try:
                 self.lines.status()
             except UnreachableError as error:

@@ -88,7 +88,10 @@ class Lines:
         every = (arguments, *others)
         if not all(_NUMBERED.fullmatch(each) for each in every if each):
             raise AssertionError("a POP3 command takes message numbers only")
-        self.wire.send(b"".join(command + (b" " + each if each else b"") + b"\r\n" for each in every))
+        written = [command + (b" " + each if each else b"") + b"\r\n" for each in every]
+        # What takes something away leaves alone, so that whatever stops us stops all behind it.
+        for octets in [b"".join(written)] if command in READING else written:
+            self.wire.send(octets)
         self.waiting += len(every)
 
     def status(self) -> bytes:

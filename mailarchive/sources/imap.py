@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from mailarchive import __version__
 from mailarchive.errors import MailarchiveError, MailboxError, ProtocolError
 from mailarchive.model import Capabilities, MailboxStatus, Quota
-from mailarchive.sources import imap_append, imap_fetch, imap_follow, imap_items, imap_list
+from mailarchive.sources import imap_append, imap_compress, imap_fetch, imap_follow, imap_items, imap_list
 from mailarchive.sources.imap_commands import Commands, Refused, quoted
 from mailarchive.sources.imap_expunge import Expunger, Marks, find_ids
 from mailarchive.sources.imap_gate import Phase
@@ -104,6 +104,7 @@ class ImapSource:
         """Open a mailbox by EXAMINE."""
         if self._commands.busy:
             raise ProtocolError("the line was left in the middle of an answer")
+        imap_compress.consider(self._commands)
         yield ImapMailbox(self._commands, mailbox, _examine(self._commands, mailbox))
 
     @contextmanager

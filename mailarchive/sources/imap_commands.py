@@ -78,6 +78,7 @@ class Commands:
         bodies: Octets of bodies of messages that were asked for, which no budget counts.
         expunged: Messages of the open mailbox that other hands have removed so far.
         completed: The text of the last tagged OK, response code and all.
+        compress_asked: Whether COMPRESS was sent (`imap_compress.py`).
     """
 
     def __init__(self, session: Session, most: Phase = Phase.READING) -> None:
@@ -86,6 +87,7 @@ class Commands:
         self.capability = session.capability
         self.gate = Gate(most)
         self.completed = b""
+        self.compress_asked = False
         self._tags: deque[bytes] = deque()
         self._number = 0
         self.alerts: list[str] = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mailarchive.errors import ProtocolError
 from mailarchive.model import UID, NotFetched, RemoteMessage
-from mailarchive.sources import imap_usual, uid_set
+from mailarchive.sources import imap_compress, imap_usual, uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
 from mailarchive.sources.imap_items import (
     FETCH,
@@ -133,7 +133,8 @@ def _some(commands: Commands, messages: Sequence[RemoteMessage]) -> Iterator[Bod
     lost: list[tuple[list[int], str]] = []
     sent = 0
     for done, part in enumerate(parts):
-        while sent < len(parts) and sent - done < IN_FLIGHT:
+        imap_compress.consider(commands)
+        while sent < len(parts) and sent - done < (1 if imap_compress.is_open(commands) else IN_FLIGHT):
             fetching.ask(parts[sent])
             sent += 1
         reason = yield from fetching.answer()

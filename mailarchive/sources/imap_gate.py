@@ -23,6 +23,7 @@ CHANGING_LINE = 1000
 READING: Final = frozenset(
     {
         b"CAPABILITY",
+        b"COMPRESS",
         b"EXAMINE",
         b"GETQUOTAROOT",
         b"ID",
@@ -111,6 +112,8 @@ class Gate:
             raise AssertionError("a line break in the arguments of a command")
         if command == b"ID" and not _OURSELVES.fullmatch(arguments):
             raise AssertionError("an ID that says more than our name and version")
+        if command == b"COMPRESS" and arguments != b"DEFLATE":
+            raise AssertionError("COMPRESS with anything but DEFLATE")
         if command == b"UID FETCH" and _PLAIN_BODY.search(arguments.replace(b"BODY.PEEK[", b"")):
             raise AssertionError("a FETCH that would mark messages as read")
         if command.startswith(b"UID ") and (not arguments or arguments.startswith(b" ")):

@@ -236,6 +236,7 @@ def _capability(wire: Wire) -> frozenset[str]:
         if listed := _CAPABILITY.match(line):
             found = frozenset(listed.group(1).decode("ascii").upper().split())
         elif re.match(rb"CAP OK\b", line, re.IGNORECASE) and found:
+            wire.note_round_trip()
             return found
         elif re.match(rb"\* BYE\b", line, re.IGNORECASE):
             raise LaterError(f"{wire.peer} closed the session: {wire.words(line)}")

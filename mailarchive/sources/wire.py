@@ -2,11 +2,12 @@
 
 The law of this room: the only file that reads or writes a socket. Memory is bounded by the buffer and by the caps that
 the callers give; a dead or silent line is an UnreachableError; a line or literal over its cap is a ProtocolError.
-After any error the connection is of no more use.
+After any error the connection is of no more use. Every octet is counted as it is read, after deflate.
 """
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import ssl
@@ -15,10 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.errors import LaterError, ProtocolError, UnreachableError
 from mailarchive.scrub import Scrubber
+from mailarchive.sources import pace
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterator
+
+    from mailarchive.sources.deflate import Deflate
 
 BUFFER = 256 * 1024
 ROOM = 64 * 1024
@@ -58,6 +62,9 @@ class Wire:
         sock: Connected, with or without TLS; this object closes it.
         peer: Host and port for messages to people.
         timeout: Seconds that a single read or write may take.
+
+    Attributes:
+        round_trip: Seconds of the quickest answer to a short question, for who asks one to note.
     """
 
     def __init__(self, sock: socket.socket, peer: str, *, timeout: float = TIMEOUT) -> None:
@@ -65,6 +72,7 @@ class Wire:
         self.peer = peer
         self.timeout = timeout
         self.received = 0
+        self.round_trip = math.inf
         self._sock = sock
         self._buffer = bytearray(BUFFER)
         self._view = memoryview(self._buffer)
@@ -75,6 +83,9 @@ class Wire:
         self._since = 0
         self._scrubber = Scrubber()
         self._deadline: float | None = None
+        self._longest = pace.Stretch(0, 0.0)
+        self._deflate: Deflate | None = None
+        self._packed = memoryview(b"")
 
     def end_within(self, seconds: float) -> None:
         """Give the line up after so many seconds from now, however much arrives on it."""
@@ -93,9 +104,10 @@ class Wire:
     def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything."""
         try:
-            self._sock.sendall(data)
+            self._sock.sendall(data if self._deflate is None else self._deflate.deflate(data))
         except OSError as error:
             raise self._dead(error) from None
+        self._longest = self.longest
         self._waited, self._since = 0.0, self.received
 
     def readline(self, cap: int = LINE_CAP) -> bytes:
@@ -174,7 +186,7 @@ class Wire:
 
     def pending(self) -> bool:
         """Tell whether octets have arrived that nobody asked for, without waiting; a line that has ended raises."""
-        if self._start != self._end:
+        if self._start != self._end or (self._deflate is not None and self._deflate.holds):
             return True
         if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             return True
@@ -196,6 +208,37 @@ class Wire:
         self._sock = sock
         sock.do_handshake()
 
+    def start_deflate(self) -> None:
+        """Put deflate on the line, once; what has arrived and was not read is the beginning of its stream."""
+        # Imported here: most sessions need no deflate.
+        from mailarchive.sources.deflate import Deflate
+
+        assert self._deflate is None
+        self._deflate = Deflate(self.peer)
+        self._deflate.feed(bytes(self._view[self._start : self._end]))
+        self._start = self._end = 0
+        self._packed = memoryview(bytearray(ROOM))
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the other end is on another computer and nothing compresses the line yet."""
+        if isinstance(self._sock, ssl.SSLSocket) and self._sock.compression():
+            return False
+        try:
+            peer = self._sock.getpeername()
+        except OSError:
+            return False
+        return isinstance(peer, tuple) and not pace.is_here(peer[0])
+
+    @property
+    def longest(self) -> pace.Stretch:
+        """The most octets that came between two commands, the last one included."""
+        return max(self._longest, pace.Stretch(self.received - self._since, self._waited))
+
+    def note_round_trip(self) -> None:
+        """Note that what was sent last was a short question, and that its answer has been read."""
+        self.round_trip = min(self.round_trip, self._waited)
+
     def close(self) -> None:
         """Close the line; never fails, may be called twice."""
         if self._closed:
@@ -215,9 +258,24 @@ class Wire:
             left = self._end - self._start
             self._view[:left] = bytes(self._view[self._start : self._end])
             self._start, self._end = 0, left
+        room = self._view[self._end :]
+        count = self._receive(room) if self._deflate is None else self._inflate(self._deflate, room)
+        self._end += count
+        self.received += count
+        self._check_rate()
+
+    def _inflate(self, deflate: Deflate, room: memoryview) -> int:
+        """Read what stands for at least one octet, and no more than there is room for."""
+        while not (count := deflate.give(room)):
+            deflate.feed(self._packed[: self._receive(self._packed)])
+            self._check_rate()
+        return count
+
+    def _receive(self, room: memoryview) -> int:
+        """Wait for octets of the socket."""
         began = time.monotonic()
         try:
-            count = self._sock.recv_into(self._view[self._end :])
+            count = self._sock.recv_into(room)
         except OSError as error:
             raise self._dead(error) from None
         now = time.monotonic()
@@ -226,8 +284,9 @@ class Wire:
             raise UnreachableError(f"{self.peer} does not end the session")
         if not count:
             raise self._ended()
-        self._end += count
-        self.received += count
+        return count
+
+    def _check_rate(self) -> None:
         if self._waited > SLOW:
             if self.received - self._since < SLOWEST * SLOW:
                 raise LaterError(f"{self.peer} sends less than {SLOWEST} octets a second")

@@ -33,11 +33,11 @@ ALL = (
 )
 
 
-def cells(sets: Sequence[str], protocols: Sequence[str], delay: float | None) -> list[Cell]:
+def cells(sets: Sequence[str], protocols: Sequence[str], delay: float | None, rate: float = 0) -> list[Cell]:
     """Give the cells that are asked for; where nothing is, all that have a goal."""
-    if not sets and not protocols and delay is None:
+    if not sets and not protocols and delay is None and not rate:
         return list(ALL)
-    return [Cell(name, protocol, delay or 0) for protocol in protocols or ("imap", "pop3") for name in sets or SETS]
+    return [Cell(name, protocol, delay or 0, rate) for protocol in protocols or ("imap", "pop3") for name in sets or SETS]
 
 
 def _words(known: Sequence[str]) -> Callable[[str], list[str]]:
@@ -55,6 +55,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--set", type=_words([*SETS]), default=[], help=f"some of {','.join(SETS)}")
     parser.add_argument("--protocol", type=_words(["imap", "pop3"]), default=[], help="imap or pop3 or both")
     parser.add_argument("--delay", type=float, metavar="MS", help="through a line with so many ms each way")
+    parser.add_argument("--rate", type=float, default=0, metavar="MB", help="through a line of so many MB/s each way")
     parser.add_argument("--tools", type=_words([*TOOLS]), default=[*TOOLS], help=f"some of {','.join(TOOLS)}")
     parser.add_argument("--runs", type=int, default=3, help="rounds; the table has the medians (3)")
     parser.add_argument("--seed", type=int, default=1, help="chooses the mail (1)")
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     server = new_server()
     try:
         server.start()
-        for cell in cells(asked.set, asked.protocol, asked.delay):
+        for cell in cells(asked.set, asked.protocol, asked.delay, asked.rate * 1e6):
             if cell.set not in held:
                 held[cell.set] = fill(server, cell.set.lower(), SETS[cell.set], asked.seed)
             _measure(cell, held[cell.set], asked, Rules(asked.runs, scratch, asked.patience))

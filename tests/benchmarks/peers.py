@@ -1,6 +1,6 @@
 """The programs that are measured: how each is told to pull one account into an empty folder, and what it can do.
 
-Law of this room: one entry a program, its own defaults for durability, no compression, nothing deleted on the server.
+Law of this room: one entry a program, its own defaults for durability, compression only where it says so, nothing deleted on the server.
 Passwords stand in files of mode 0600 or in the environment. Everything that a program writes is below its folder.
 """
 
@@ -76,6 +76,14 @@ def _mailarchive(target: Target, place: Path) -> list[str]:
     return [sys.executable, "-m", "mailarchive", *archive_arguments(target, place)]
 
 
+def _far(target: Target, place: Path) -> list[str]:
+    return [sys.executable, "-m", "tests.benchmarks.far", "judged", *archive_arguments(target, place)]
+
+
+def _deflated(target: Target, place: Path) -> list[str]:
+    return [sys.executable, "-m", "tests.benchmarks.far", "always", *archive_arguments(target, place)]
+
+
 def _drain(target: Target, _place: Path) -> list[str]:
     account = [target.protocol, str(target.port), target.user, str(target.octets)]
     return [sys.executable, "-I", "-S", str(_DRAIN), *account, *target.mailboxes]
@@ -97,11 +105,11 @@ def _maildir(place: Path) -> Path:
     return box
 
 
-def _mbsync(target: Target, place: Path, *more: str) -> list[str]:
+def _mbsync(target: Target, place: Path, *more: str, hidden: str = "COMPRESS=DEFLATE") -> list[str]:
     box = place / "box"
     box.mkdir(exist_ok=True)
     far = [f"IMAPAccount a\nHost {_HOST}\nPort {target.port}\nUser {target.user}\nPass {target.password}"]
-    far += ["SSLType None\nAuthMechs LOGIN\nDisableExtensions COMPRESS=DEFLATE\n", "IMAPStore far\nAccount a\n"]
+    far += [f"SSLType None\nAuthMechs LOGIN\nDisableExtensions {hidden}\n", "IMAPStore far\nAccount a\n"]
     near = f"MaildirStore near\nPath {box}/\nInbox {box}/INBOX\nSubFolders Verbatim\n"
     channel = "Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Near\nSync Pull\nSyncState *"
     return ["mbsync", "-q", "-c", _file(place, "mbsyncrc", *more, *far, near, channel), "-a"]
@@ -109,6 +117,10 @@ def _mbsync(target: Target, place: Path, *more: str) -> list[str]:
 
 def _mbsync_without_sync(target: Target, place: Path) -> list[str]:
     return _mbsync(target, place, "FSync no", "")
+
+
+def _mbsync_deflated(target: Target, place: Path) -> list[str]:
+    return _mbsync(target, place, hidden="IDLE")
 
 
 def _offlineimap(target: Target, place: Path) -> list[str]:
@@ -173,7 +185,10 @@ TOOLS = {
         (sys.executable, "-m", "mailarchive", "--version"),
         _BOTH,
     ),
+    "far": Tool("mailarchive, COMPRESS as judged", sys.executable, {"imap": _far}, (), _IMAP),
+    "deflated": Tool("mailarchive, COMPRESS always", sys.executable, {"imap": _deflated}, (), _IMAP),
     "mbsync": Tool("mbsync", "mbsync", {"imap": _mbsync}, ("mbsync", "--version"), _IMAP),
+    "mbsync-deflated": Tool("mbsync, COMPRESS", "mbsync", {"imap": _mbsync_deflated}, (), _IMAP),
     "mbsync-nofsync": Tool("mbsync, FSync no", "mbsync", {"imap": _mbsync_without_sync}, (), _IMAP),
     "mpop": Tool("mpop", "mpop", {"pop3": _mpop}, ("mpop", "--version"), _POP3),
     "fdm": Tool("fdm", "fdm", {"imap": _fdm, "pop3": _fdm}, ("dpkg-query", "-W", "fdm"), _POP3, as_root=False),

@@ -31,11 +31,12 @@ _SPARE = 2 * 2**30
 
 
 class Cell(NamedTuple):
-    """What one table is about: name of a set, `imap` or `pop3`, milliseconds of delay in each direction."""
+    """What one table is about: a set, `imap` or `pop3`, milliseconds of delay each way, octets a second (0: any)."""
 
     set: str
     protocol: str
     delay: float = 0
+    rate: float = 0
 
 
 @dataclass
@@ -60,7 +61,7 @@ def play(cell: Cell, held: Held, tools: Sequence[str], rules: Rules) -> dict[str
     outcomes = {name: Outcome() for name in tools if cell.protocol in TOOLS[name].pull}
     for name, outcome in outcomes.items():
         outcome.why = "not installed" if TOOLS[name].missing() else ""
-    with reach(held, cell.protocol, cell.delay / 1000) as target:
+    with reach(held, cell.protocol, cell.delay / 1000, cell.rate) as target:
         # So that the server has its indexes and the machine has the mail in memory, for the first as for the last.
         _pull(TOOLS[DRAIN], target, held, rules)
         for number in range(rules.runs):
@@ -81,7 +82,7 @@ def play(cell: Cell, held: Held, tools: Sequence[str], rules: Rules) -> dict[str
 
 def profile(cell: Cell, held: Held, rules: Rules, into: Path) -> None:
     """Pull once more with our own program under the profiler of Python, which writes to a file; it is not measured."""
-    with reach(held, cell.protocol, cell.delay / 1000) as target:
+    with reach(held, cell.protocol, cell.delay / 1000, cell.rate) as target:
         place = Path(tempfile.mkdtemp(prefix="profile-", dir=rules.scratch))
         words = [str(into.absolute()), *archive_arguments(target, place)]
         command = [sys.executable, "-m", "tests.benchmarks.profiled", *words]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tests.benchmarks import peers
 from tests.benchmarks.corpus import letters
-from tests.servers.dovecot import NOBODY, Dovecot
+from tests.servers.dovecot import NOBODY, Dovecot, dovecot_version
+from tests.servers.dovecot_conf import compressing
 from tests.servers.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class Held(NamedTuple):
 
 
 def new_server() -> Dovecot:
-    """Make the server, not yet started; its mail is in Maildirs, as on most servers."""
-    return Dovecot(storage="maildir")
+    """Make the server, not yet started; its mail is in Maildirs, as on most servers, and it offers COMPRESS."""
+    return Dovecot(storage="maildir", extra=compressing(dovecot_version()))
 
 
 def fill(server: Dovecot, user: str, mail: MailSet, seed: int) -> Held:
@@ -75,16 +76,19 @@ def _folder(home: Path, mailbox: str) -> Path:
 
 
 @contextmanager
-def reach(held: Held, protocol: str, delay: float) -> Iterator[peers.Target]:
-    """Give the way to an account: at once, or through a line that takes `delay` seconds in each direction."""
+def reach(held: Held, protocol: str, delay: float, rate: float = 0) -> Iterator[peers.Target]:
+    """Give the way to an account: at once, or through a line.
+
+    It takes `delay` seconds in each direction, and carries `rate` octets a second, 0 for as many as come.
+    """
     account = held.account
     port = account.imap_port if protocol == "imap" else account.pop3_port
     mailboxes = held.mailboxes(protocol)
     target = peers.Target(
         protocol, port, account.user, account.password, mailboxes, sum(held.octets[name] for name in mailboxes)
     )
-    if not delay:
+    if not delay and not rate:
         yield target
         return
-    with Proxy(port, delay=delay, record=False, backlog=_FAT_LINE) as line:
+    with Proxy(port, delay=delay, rate=rate, record=False, backlog=_FAT_LINE) as line:
         yield target._replace(port=line.port)

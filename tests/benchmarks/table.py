@@ -37,6 +37,7 @@ def lay_out(cell: Cell, outcomes: dict[str, Outcome], octets: int) -> str:
     """Make the table of one cell."""
     peer = BASELINES[cell.protocol]
     line = f"through {cell.delay:g} ms each way" if cell.delay else "loopback"
+    line += f" at {cell.rate / 1e6:g} MB/s" if cell.rate else ""
     lines = [f"### {cell.set} over {cell.protocol.upper()}, {line}: {SETS[cell.set].title}, {octets / 1e6:.0f} MB", ""]
     lines.append(
         f"| program | first pull, s | min-max | beside {peer} | beside drain | cpu, s | peak, MiB "

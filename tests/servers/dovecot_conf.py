@@ -138,6 +138,11 @@ quota "User quota" {
 """)
 
 
+def compressing(version: tuple[int, int]) -> str:
+    """Return what `Dovecot(extra=...)` needs to offer COMPRESS=DEFLATE; a new Dovecot offers it by itself."""
+    return "" if version >= (2, 4) else "protocol imap {\n  mail_plugins = $mail_plugins imap_zlib\n}\n"
+
+
 def capabilities_without(*hidden: str) -> str:
     """Return a value for `Dovecot(capability=...)`: what Dovecot 2.3 offers, without the hidden names.
 

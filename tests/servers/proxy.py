@@ -1,4 +1,4 @@
-"""A TCP proxy on the loopback that records both directions, adds delay, and cuts the line where a test wants it.
+"""A TCP proxy on the loopback that records both directions, adds delay, bounds the rate, and cuts the line.
 
 Law of this room: octets pass unchanged and in order, and only what was handed on is recorded. One thread serves all
 connections, so that nothing here needs a lock; a test reads the record after its client is done.
@@ -66,7 +66,7 @@ class Connection:
 
 @dataclass(slots=True, eq=False)
 class _Flow:
-    """One direction of one connection; `limit` is where it is to be cut."""
+    """One direction of one connection; `limit` is where it is to be cut, `free_at` when it takes the next octet."""
 
     source: socket.socket
     sink: socket.socket
@@ -74,6 +74,7 @@ class _Flow:
     limit: int | None
     keep: bool
     backlog: int
+    free_at: float = 0.0
     waiting: deque[tuple[float, bytes]] = field(default_factory=deque)
     waiting_octets: int = 0
     ended: bool = False
@@ -104,6 +105,7 @@ class Proxy:
     Args:
         target: Port of the server.
         delay: Seconds that each octet spends on the way, in each direction.
+        rate: Octets a second that each direction of each connection carries; 0 for as many as come.
         cut_server: Cut the line when exactly so many octets of the server have reached the client.
         cut_client: Cut the line when exactly so many octets of the client have reached the server.
         cut: `fin` ends the stream in order, `rst` resets it, `hang` keeps the line and passes nothing more on; after a
@@ -121,6 +123,7 @@ class Proxy:
         target: int,
         *,
         delay: float = 0.0,
+        rate: float = 0.0,
         cut_server: int | None = None,
         cut_client: int | None = None,
         cut: Cut = "fin",
@@ -131,7 +134,7 @@ class Proxy:
         if not record and (cut_server is not None or cut_client is not None):
             raise ValueError("octets are counted in the record")
         self.record, self.backlog = record, backlog
-        self.target, self.delay = target, delay
+        self.target, self.delay, self.rate = target, delay, rate
         self.cut_server, self.cut_client, self.cut, self.cuts = cut_server, cut_client, cut, cuts
         self.connections: list[Connection] = []
         self.port = 0
@@ -235,7 +238,9 @@ class Proxy:
 
     def _receive(self, pair: _Pair, flow: _Flow) -> None:
         try:
-            data = flow.source.recv(_CHUNK if pair.draining else min(_CHUNK, flow.backlog - flow.waiting_octets))
+            most = _CHUNK if pair.draining else min(_CHUNK, flow.backlog - flow.waiting_octets)
+            # A hundredth of a second at a time, or the line would come in bursts.
+            data = flow.source.recv(min(most, int(self.rate / 100) + 1) if self.rate else most)
         except BlockingIOError:
             return
         except OSError:
@@ -245,7 +250,9 @@ class Proxy:
             flow.ended = flow.finished = not data
         else:
             flow.ended = not data
-            flow.waiting.append((time.monotonic() + self.delay, data))
+            if self.rate:
+                flow.free_at = max(flow.free_at, time.monotonic()) + len(data) / self.rate
+            flow.waiting.append((max(flow.free_at, time.monotonic()) + self.delay, data))
             flow.waiting_octets += len(data)
             if flow is pair.up and data and pair.heard:
                 pair.record.round_trips += 1

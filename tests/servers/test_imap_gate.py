@@ -22,6 +22,7 @@ READ, DELETE, RESTORE = Phase.READING, Phase.DELETING, Phase.RESTORING
 
 ALLOWED = {
     b"CAPABILITY": (b"", {READ, DELETE, RESTORE}),
+    b"COMPRESS": (b"DEFLATE", {READ, DELETE, RESTORE}),
     b"EXAMINE": (b'"INBOX"', {READ, DELETE, RESTORE}),
     b"GETQUOTAROOT": (b"INBOX", {READ, DELETE, RESTORE}),
     b"ID": (b'("name" "mailarchive" "version" "0.1.0")', {READ, DELETE, RESTORE}),
@@ -50,6 +51,7 @@ NEVER = (
     *((name, rb"1 +FLAGS.SILENT (\Deleted)") for name in (b"STORE", b"uid STORE", b"UID  STORE")),
     *((name, b"1:3") for name in (b"EXPUNGE", b"FETCH", b"SEARCH", b"SORT")),
     *((name, b'1:3 "Trash"') for name in (b"COPY", b"MOVE")),
+    *((b"COMPRESS", arguments) for arguments in (b"", b"deflate", b"DEFLATE ", b"LZ4")),
 )
 
 ODD_SETS = (

@@ -37,7 +37,8 @@ def cells(sets: Sequence[str], protocols: Sequence[str], delay: float | None, ra
     """Give the cells that are asked for; where nothing is, all that have a goal."""
     if not sets and not protocols and delay is None and not rate:
         return list(ALL)
-    return [Cell(name, protocol, delay or 0, rate) for protocol in protocols or ("imap", "pop3") for name in sets or SETS]
+    pairs = [(name, protocol) for protocol in protocols or ("imap", "pop3") for name in sets or SETS]
+    return [Cell(name, protocol, delay or 0, rate) for name, protocol in pairs]
 
 
 def _words(known: Sequence[str]) -> Callable[[str], list[str]]:

@@ -1,6 +1,7 @@
 """The programs that are measured: how each is told to pull one account into an empty folder, and what it can do.
 
-Law of this room: one entry a program, its own defaults for durability, compression only where it says so, nothing deleted on the server.
+Law of this room: one entry a program, its own defaults for durability, nothing deleted on the server, no
+compression unless the title says so.
 Passwords stand in files of mode 0600 or in the environment. Everything that a program writes is below its folder.
 """
 
@@ -105,11 +106,11 @@ def _maildir(place: Path) -> Path:
     return box
 
 
-def _mbsync(target: Target, place: Path, *more: str, hidden: str = "COMPRESS=DEFLATE") -> list[str]:
+def _mbsync(target: Target, place: Path, *more: str, hidden: str = "DisableExtensions COMPRESS=DEFLATE\n") -> list[str]:
     box = place / "box"
     box.mkdir(exist_ok=True)
     far = [f"IMAPAccount a\nHost {_HOST}\nPort {target.port}\nUser {target.user}\nPass {target.password}"]
-    far += [f"SSLType None\nAuthMechs LOGIN\nDisableExtensions {hidden}\n", "IMAPStore far\nAccount a\n"]
+    far += [f"SSLType None\nAuthMechs LOGIN\n{hidden}", "IMAPStore far\nAccount a\n"]
     near = f"MaildirStore near\nPath {box}/\nInbox {box}/INBOX\nSubFolders Verbatim\n"
     channel = "Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Near\nSync Pull\nSyncState *"
     return ["mbsync", "-q", "-c", _file(place, "mbsyncrc", *more, *far, near, channel), "-a"]
@@ -120,7 +121,7 @@ def _mbsync_without_sync(target: Target, place: Path) -> list[str]:
 
 
 def _mbsync_deflated(target: Target, place: Path) -> list[str]:
-    return _mbsync(target, place, hidden="IDLE")
+    return _mbsync(target, place, hidden="")
 
 
 def _offlineimap(target: Target, place: Path) -> list[str]:

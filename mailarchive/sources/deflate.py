@@ -58,6 +58,7 @@ class Deflate:
 
     def give(self, room: memoryview) -> int:
         """Write what comes next into `room`, which is not empty; gives its octets, 0 if it must be fed first."""
+        assert room, "without a bound zlib makes all there is"
         if not self.holds:
             return 0
         try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tests.benchmarks import profiled, table
 from tests.benchmarks.corpus import SETS
-from tests.benchmarks.peers import OURS, TOOLS
+from tests.benchmarks.peers import IF_NAMED, OURS, TOOLS
 from tests.benchmarks.rounds import Cell, Rules, play, profile
 from tests.benchmarks.server import fill, new_server
 
@@ -52,12 +52,13 @@ def _words(known: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    usual = [name for name in TOOLS if name not in IF_NAMED]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--set", type=_words([*SETS]), default=[], help=f"some of {','.join(SETS)}")
     parser.add_argument("--protocol", type=_words(["imap", "pop3"]), default=[], help="imap or pop3 or both")
     parser.add_argument("--delay", type=float, metavar="MS", help="through a line with so many ms each way")
     parser.add_argument("--rate", type=float, default=0, metavar="MB", help="through a line of so many MB/s each way")
-    parser.add_argument("--tools", type=_words([*TOOLS]), default=[*TOOLS], help=f"some of {','.join(TOOLS)}")
+    parser.add_argument("--tools", type=_words([*TOOLS]), default=usual, help=f"some of {','.join(TOOLS)}")
     parser.add_argument("--runs", type=int, default=3, help="rounds; the table has the medians (3)")
     parser.add_argument("--seed", type=int, default=1, help="chooses the mail (1)")
     parser.add_argument("--patience", type=float, default=900, metavar="S", help="stop a program after this (900)")

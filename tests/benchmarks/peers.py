@@ -1,8 +1,8 @@
 """The programs that are measured: how each is told to pull one account into an empty folder, and what it can do.
 
-Law of this room: one entry a program, its own defaults for durability, nothing deleted on the server, no
-compression unless the title says so.
-Passwords stand in files of mode 0600 or in the environment. Everything that a program writes is below its folder.
+Law of this room: one entry a program, its own defaults for durability, no compression unless its title says so, nothing
+deleted on the server. Passwords stand in files of mode 0600 or in the environment. Everything that a program writes is
+below its folder.
 """
 
 from __future__ import annotations
@@ -209,5 +209,7 @@ TOOLS = {
         "raw socket, drops all", sys.executable, {"imap": _drain, "pop3": _drain}, (), frozenset(), stores=False
     ),
 }
+IF_NAMED = frozenset({"far", "deflated", "mbsync-deflated"})
+"""Programs that say something only about a line of its own, and so are not among all."""
 BASELINES = {"imap": "mbsync", "pop3": "mpop"}
 """The peer beside which every other stands."""

@@ -77,7 +77,7 @@ def circumstances(tools: Sequence[str], scratch: Path, seed: int, runs: int) -> 
     machine = (
         f"{now:%Y-%m-%d}, {platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} cores, "
         f"{_filesystem(scratch)}, Python {platform.python_version()}, Dovecot {_version(('dovecot', '--version'))} "
-        f"with Maildir, no TLS, no compression; seed {seed}, {runs} rounds, load at the start {load:.1f}"
+        f"with Maildir, no TLS; seed {seed}, {runs} rounds, load at the start {load:.1f}"
     )
     versions = ", ".join(f"{name} {_version(TOOLS[name].version)}" for name in tools if TOOLS[name].version)
     return f"{machine}\n\n{versions}\n"

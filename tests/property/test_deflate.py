@@ -156,6 +156,28 @@ def test_no_more_is_made_than_there_is_room_for() -> None:
     assert not made.holds
 
 
+@pytest.mark.parametrize("room", [1, 7, 258])
+def test_nothing_is_held_back_until_more_comes(room: int) -> None:
+    """Of each beginning of a stream all is given that it stands for, though one octet can stand for 258."""
+    packed = deflated([(b"abc" * 300 + b"x" * 500 + bytes(range(100)) * 3, 0)], 9, end=False)
+    made, beside = stream(b""), zlib.decompressobj(wbits=-15)
+    view = memoryview(bytearray(room))
+    for octet in packed:
+        made.feed(bytes([octet]))
+        given = b""
+        while count := made.give(view):
+            given += view[:count]
+        assert given == beside.decompress(bytes([octet]))
+
+
+def test_octets_that_were_inflated_and_not_read_are_pending() -> None:
+    """What stands in the stream counts as what stands in the buffer."""
+    line = wire.Wire(Line(deflated([(b"x", 0)], 6, end=False), [1000]), "test.example:143")  # type: ignore[arg-type] # see above
+    line._fill()
+    line.start_deflate()
+    assert line.pending()
+
+
 def test_nothing_may_stand_behind_the_end_of_the_stream() -> None:
     """In the same piece, or in a later one."""
     whole = deflated([(b"bye", 0)], 6, end=True)

@@ -164,6 +164,49 @@ def test_the_caps_on_what_a_server_says_hold_for_what_is_inflated(head: bytes, w
         list(imap_fetch.bodies(started(server), [RemoteMessage(UID(7), 5, WHEN, frozenset())]))
 
 
+def body(uid: int) -> bytes:
+    """Write the answer with one message."""
+    return b"* 1 FETCH (UID %d BODY[] {5}\r\nhello)\r\n" % uid
+
+
+LARGE = [RemoteMessage(UID(uid), imap_fetch.WINDOW_OCTETS, WHEN, frozenset()) for uid in (1, 2, 3)]
+"""Each is asked for alone."""
+
+
+def fetched(commands: Commands) -> list[int]:
+    """Fetch these, giving the UID of each that came."""
+    found = []
+    for arrival in imap_fetch.bodies(commands, LARGE):
+        assert not isinstance(arrival, NotFetched)
+        assert b"".join(bytes(chunk) for chunk in arrival.chunks()) == b"hello"
+        found.append(int(arrival.message.uid))
+    return found
+
+
+@pytest.mark.usefixtures("far")
+def test_a_mailbox_of_few_large_messages_is_compressed_behind_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing is known of the rate, the first message is asked for alone, so that the line is idle behind it."""
+    monkeypatch.setattr(pace, "pays", lambda _, stretch: stretch.octets > 0)
+    rest = raw(body(2) + b"M3 OK done\r\n" + body(3) + b"M4 OK done\r\n")
+    script = [("UID FETCH 1 ", body(1) + b"TAG OK done\r\n"), ("COMPRESS", b"TAG OK deflate\r\n" + rest + b"<CUT>")]
+    with Scripted(script, capability=CAPABILITY) as server:
+        server.session.wire.round_trip = 0.05
+        assert fetched(Commands(server.session)) == [1, 2, 3]
+    assert [command.split()[0] for command in server.commands[:2]] == ["UID", "COMPRESS"]
+
+
+@pytest.mark.usefixtures("far")
+def test_nothing_is_asked_while_an_answer_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rate is known only when two commands are out: they are answered as they were asked."""
+    monkeypatch.setattr(pace, "tells", lambda _: True)
+    monkeypatch.setattr(pace, "pays", lambda _, stretch: stretch.octets > 0)
+    script = [(f"UID FETCH {uid} ", body(uid) + b"TAG OK done\r\n") for uid in (1, 2, 3)]
+    with Scripted(script, capability=CAPABILITY) as server:
+        server.session.wire.round_trip = 0.05
+        assert fetched(Commands(server.session)) == [1, 2, 3]
+    assert server.unexpected == []
+
+
 def test_a_server_on_this_computer_is_never_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever was measured: what the socket says of the other end decides."""
     monkeypatch.setattr(pace, "pays", lambda *_: True)

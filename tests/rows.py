@@ -15,6 +15,8 @@ SECRETS = "tests/servers/test_sign_in_secrets.py"
 OAUTH = "tests/servers/test_oauth.py"
 DOVECOT = "tests/servers/test_oauth_dovecot.py"
 TUNNEL = "tests/servers/test_tunnel.py"
+DEFLATED = "tests/servers/test_imap_compress.py"
+DEFLATE = "tests/property/test_deflate.py"
 PASSWORDS = "tests/core/test_credentials.py"
 PLACES = "tests/core/test_secret_places.py"
 
@@ -117,7 +119,13 @@ NETWORK: dict[int, Row] = {
     14: Row("old TLS, weak ciphers", (f"{TLS}::test_f014_nothing_older_than_tls_1_2_and_no_weak_cipher",)),
     15: Row("another certificate than the pinned one", (f"{TLS}::test_f015_another_certificate_than_the_pinned_one",)),
     16: Row("REFERRAL", (f"{LINES}::test_f016_a_referral_is_not_followed",)),
-    17: Row("COMPRESS bomb", (), "compression, which is never asked for"),
+    17: Row(
+        "COMPRESS bomb",
+        (
+            f"{DEFLATED}::test_f017_a_megabyte_that_stands_for_a_gigabyte_passes_in_bounded_memory",
+            f"{DEFLATE}::test_f017_octets_that_stand_for_too_much_are_a_bomb",
+        ),
+    ),
     18: Row(
         "IPv6 broken",
         (

@@ -207,7 +207,7 @@ def test_a_stream_that_says_nothing_is_left() -> None:
             made.give(room)
 
 
-def test_octets_that_stand_for_too_much_are_a_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f017_octets_that_stand_for_too_much_are_a_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand for one is taken up to the amount that any message may have, and not much further."""
     monkeypatch.setattr("mailarchive.sources.deflate.ALWAYS", 5_000_000)
     made = stream(b"")

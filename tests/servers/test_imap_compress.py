@@ -129,7 +129,7 @@ def bomb(head: bytes, zeros: int, tail: bytes) -> bytes:
 
 
 @pytest.mark.usefixtures("forced")
-def test_a_megabyte_that_stands_for_a_gigabyte_passes_in_bounded_memory() -> None:
+def test_f017_a_megabyte_that_stands_for_a_gigabyte_passes_in_bounded_memory() -> None:
     """The body of a message, whole, in pieces; beside the stream itself hardly any memory is taken."""
     head = b"* 1 FETCH (UID 7 BODY[] {%d}\r\n" % (1024 * MB)
     packed = bomb(head, 1024, b")\r\nM2 OK done\r\n")

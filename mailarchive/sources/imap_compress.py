@@ -24,7 +24,8 @@ def can(commands: Commands) -> bool:
 
 def is_open(commands: Commands) -> bool:
     """Tell whether too little has come to know, so that the first answer should come alone."""
-    return can(commands) and commands.wire.round_trip >= pace.NEAR and not pace.tells(commands.wire.longest)
+    wire = commands.wire
+    return can(commands) and wire.round_trip >= pace.NEAR and not pace.tells(wire.round_trip, wire.longest)
 
 
 def consider(commands: Commands) -> None:

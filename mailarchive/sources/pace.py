@@ -15,6 +15,8 @@ NEAR = 0.002
 """Seconds of a round trip below which a server stands in the same building, where the line is not what is slow."""
 ENOUGH = 128 * 1024
 """Octets of an answer that tell a rate; a shorter one is over before TCP is at full speed."""
+PLENTY = 8 * 1024 * 1024
+"""Octets of an answer after which no longer one is waited for."""
 SLOW = 4 * 1024 * 1024
 """Octets a second below which deflate pays."""
 FIRST_FLIGHT = 10 * 1460
@@ -30,9 +32,11 @@ class Stretch(NamedTuple):
     seconds: float
 
 
-def tells(stretch: Stretch) -> bool:
-    """Tell whether so much has come that the line can be judged."""
-    return stretch.octets >= ENOUGH
+def tells(round_trip: float, stretch: Stretch) -> bool:
+    """Tell whether so much has come that a line at half of `SLOW` would have shown itself, whatever else took time."""
+    return stretch.octets >= PLENTY or (
+        stretch.octets >= ENOUGH and stretch.octets / SLOW >= _waiting(round_trip, stretch.octets)
+    )
 
 
 def pays(round_trip: float, stretch: Stretch) -> bool:
@@ -42,10 +46,14 @@ def pays(round_trip: float, stretch: Stretch) -> bool:
         round_trip: Seconds from a short question to its answer; infinite if it is not known.
         stretch: The longest answer so far.
     """
-    if round_trip < NEAR or not tells(stretch):
+    if round_trip < NEAR or stretch.octets < ENOUGH:
         return False
-    trips = 1 + math.log2(1 + stretch.octets / FIRST_FLIGHT)
-    return stretch.seconds > JITTER * trips * round_trip + stretch.octets / SLOW
+    return stretch.seconds > _waiting(round_trip, stretch.octets) + stretch.octets / SLOW
+
+
+def _waiting(round_trip: float, octets: int) -> float:
+    """Give the seconds that an answer may take on a line of any rate, until TCP is at full speed."""
+    return JITTER * round_trip * (1 + math.log2(1 + octets / FIRST_FLIGHT))
 
 
 def is_here(host: object) -> bool:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from mailarchive.sources.pace import ENOUGH, FIRST_FLIGHT, NEAR, SLOW, Stretch, is_here, pays
+from mailarchive.sources.pace import ENOUGH, FIRST_FLIGHT, NEAR, PLENTY, SLOW, Stretch, is_here, pays, tells
 
 MB = 1_000_000
 
@@ -61,6 +61,21 @@ def test_the_slower_the_line_the_more_it_pays(round_trip: float) -> None:
     assert answers[0]
     assert not answers[-1]
     assert all(slower or not quicker for slower, quicker in pairwise(answers))
+
+
+@pytest.mark.parametrize("round_trip", [NEAR, 0.01, 0.05, 0.1, 0.2])
+def test_an_answer_that_tells_is_long_enough_for_the_decision(round_trip: float) -> None:
+    """As soon as no longer answer is waited for, half of a slow line's rate is enough for a yes."""
+    telling = [2**power for power in range(10, 25) if tells(round_trip, Stretch(2**power, 0.0))]
+    assert ENOUGH <= telling[0] <= PLENTY
+    assert all(pays(round_trip, came(SLOW / 2.2, round_trip, octets)) for octets in telling)
+    assert not tells(round_trip, Stretch(ENOUGH - 1, 9.0))
+
+
+def test_the_listing_of_a_few_thousand_messages_tells_nothing_over_a_long_way() -> None:
+    """190 kB at 2 MB/s and 50 ms: neither a yes, nor enough to stop looking."""
+    assert not pays(0.05, came(2 * MB, 0.05, 190_000))
+    assert not tells(0.05, Stretch(190_000, 0.5))
 
 
 def test_nothing_that_came_at_once_pays() -> None:

@@ -198,7 +198,7 @@ def test_a_mailbox_of_few_large_messages_is_compressed_behind_the_first(monkeypa
 @pytest.mark.usefixtures("far")
 def test_nothing_is_asked_while_an_answer_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rate is known only when two commands are out: they are answered as they were asked."""
-    monkeypatch.setattr(pace, "tells", lambda _: True)
+    monkeypatch.setattr(pace, "tells", lambda *_: True)
     monkeypatch.setattr(pace, "pays", lambda _, stretch: stretch.octets > 0)
     script = [(f"UID FETCH {uid} ", body(uid) + b"TAG OK done\r\n") for uid in (1, 2, 3)]
     with Scripted(script, capability=CAPABILITY) as server:

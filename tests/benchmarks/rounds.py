@@ -61,9 +61,10 @@ def play(cell: Cell, held: Held, tools: Sequence[str], rules: Rules) -> dict[str
     outcomes = {name: Outcome() for name in tools if cell.protocol in TOOLS[name].pull}
     for name, outcome in outcomes.items():
         outcome.why = "not installed" if TOOLS[name].missing() else ""
-    with reach(held, cell.protocol, cell.delay / 1000, cell.rate) as target:
+    with reach(held, cell.protocol, 0) as near:
         # So that the server has its indexes and the machine has the mail in memory, for the first as for the last.
-        _pull(TOOLS[DRAIN], target, held, rules)
+        _pull(TOOLS[DRAIN], near, held, rules)
+    with reach(held, cell.protocol, cell.delay / 1000, cell.rate) as target:
         for number in range(rules.runs):
             for name, outcome in outcomes.items():
                 if outcome.why:

@@ -61,9 +61,14 @@ class Tool(NamedTuple):
 
 
 def environment(target: Target, place: Path) -> dict[str, str]:
-    """Give the environment in which a program runs; its home is its folder."""
+    """Give the environment in which a program runs; its home is its folder.
+
+    Programs in Python find their modules compiled, as where they are installed.
+    """
     own = {"HOME": str(place), "MAILARCHIVE_PASSWORD": target.password, "BENCHMARK_PASSWORD": target.password}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "MAILARCHIVE_"))}
+    own["PYTHONPYCACHEPREFIX"] = str(place.parent / "bytecode")
+    left_out = ("XDG_", "MAILARCHIVE_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return {**kept, **own}
 
 

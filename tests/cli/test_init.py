@@ -91,6 +91,8 @@ def test_flags_write_a_configuration_that_backup_accepts(
     ]
     assert stat.S_IMODE(config_of(home).stat().st_mode) == 0o600
     assert not (home / "Mail").exists()
+    result = vault.run("config", "check")
+    assert (result.code, result.err) == (0, "")
     result = vault.run("backup", "--no-input")
     assert (result.code, result.err) == (0, "")
     archive = home / "Mail" / "archive" / "example"

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 
     from tests.command import Result
 
-pytestmark = [pytest.mark.needs_root, pytest.mark.reader("strace", "mkfs.ext4"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.needs_root,
+    pytest.mark.reader("strace", "mkfs.ext4"),
+    pytest.mark.timeout(600),
+]
 
 USER, PASSWORD = "kim", "secret"
 CALLS = ("syncfs", "fsync", "fdatasync", "renameat2", "pwrite64")

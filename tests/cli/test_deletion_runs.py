@@ -243,7 +243,7 @@ def test_a_session_may_do_no_more_than_its_run(
     assert mailarchive("-q", "backup", "--limit", "1").code == 0
     seen: list[Purpose] = []
 
-    def refuse(*_: object, purpose: Purpose) -> None:
+    def refuse(*_: object, purpose: Purpose, **_more: object) -> None:
         seen.append(purpose)
         raise UnreachableError("not today")
 

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.dovecot
 
 LETTERS = {"\\Draft": "D", "\\Flagged": "F", "$Forwarded": "P", "\\Answered": "R", "\\Seen": "S"}
 READING = re.compile(
-    rb"\w+ (CAPABILITY|ID|NAMESPACE|LOGOUT|NOOP|LIST .*|EXAMINE .*|GETQUOTAROOT .*|AUTHENTICATE PLAIN|LOGIN .*"
+    rb'\w+ (CAPABILITY|ID \("name" "mailarchive" "version" "[\d.]+"\)|NAMESPACE|LOGOUT|NOOP|LIST .*|EXAMINE .*'
+    rb"|GETQUOTAROOT .*|AUTHENTICATE PLAIN|LOGIN .*"
     rb"|UID SEARCH .*|UID FETCH [\d:,]+ \((UID|FLAGS|INTERNALDATE|RFC822\.SIZE|BODY\.PEEK\[[^]]*\](<0\.\d+>)?| )+\))",
     re.IGNORECASE,
 )

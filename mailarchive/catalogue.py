@@ -42,6 +42,24 @@ _COPIES = (
     "SELECT c.digest, min(p.location) FROM content c JOIN placement p ON p.content = c.id"
     " WHERE c.digest IN (?) GROUP BY c.id"
 )
+_PLACE = (
+    "INSERT INTO placement (mailbox, uidvalidity, uid, content, location, internal_date, flags,"
+    " size_announced, ident, hold, origin, archived_at, object_id, confirmed, run)"
+)
+_PLACED = (
+    "((SELECT id FROM mailbox WHERE name = ?), ?, ?, (SELECT id FROM content WHERE digest = ?),"
+    " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_PLACED_AGAIN = (
+    " ON CONFLICT (mailbox, uidvalidity, uid) DO UPDATE SET content = excluded.content,"
+    " location = excluded.location, verified_at = NULL, internal_date = excluded.internal_date,"
+    " flags = excluded.flags, size_announced = excluded.size_announced, ident = excluded.ident,"
+    # What was held once stays held: other octets under the same UID are no better sign.
+    " hold = CASE excluded.hold WHEN '' THEN hold ELSE excluded.hold END, origin = excluded.origin,"
+    " expunged_at = NULL, object_id = excluded.object_id,"
+    " archived_at = CASE content WHEN excluded.content THEN archived_at ELSE excluded.archived_at END,"
+    " confirmed = excluded.confirmed OR (confirmed AND content = excluded.content), run = excluded.run"
+)
 _KNOWN = (
     "p.uid, p.location, p.size_announced, p.internal_date, c.size IS NOT p.size_announced AND NOT p.confirmed, p.hold,"
     " c.size, p.archived_at, p.origin"
@@ -159,25 +177,13 @@ class SqliteCatalogue(Chronicle, Listings):
         now = stamp()
         with self._file.transaction() as db:
             db.executemany("INSERT OR IGNORE INTO mailbox (name) VALUES (?)", {(row.mailbox,) for row in placements})
-            db.executemany(
-                "INSERT OR IGNORE INTO content (digest, size) VALUES (?, ?)",
+            _insert(
+                db,
+                "INSERT OR IGNORE INTO content (digest, size)",
+                "(?, ?)",
                 [(raw(placement.digest), placement.size) for placement in placements],
             )
-            db.executemany(
-                "INSERT INTO placement (mailbox, uidvalidity, uid, content, location, internal_date, flags,"
-                " size_announced, ident, hold, origin, archived_at, object_id, confirmed, run)"
-                " VALUES ((SELECT id FROM mailbox WHERE name = ?), ?, ?, (SELECT id FROM content WHERE digest = ?),"
-                " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (mailbox, uidvalidity, uid) DO UPDATE SET content = excluded.content,"
-                " location = excluded.location, verified_at = NULL, internal_date = excluded.internal_date,"
-                " flags = excluded.flags, size_announced = excluded.size_announced, ident = excluded.ident,"
-                # What was held once stays held: other octets under the same UID are no better sign.
-                " hold = CASE excluded.hold WHEN '' THEN hold ELSE excluded.hold END, origin = excluded.origin,"
-                " expunged_at = NULL, object_id = excluded.object_id,"
-                " archived_at = CASE content WHEN excluded.content THEN archived_at ELSE excluded.archived_at END,"
-                " confirmed = excluded.confirmed OR (confirmed AND content = excluded.content), run = excluded.run",
-                [_row(placement, run, now) for placement in placements],
-            )
+            _insert(db, _PLACE, _PLACED, [_row(placement, run, now) for placement in placements], _PLACED_AGAIN)
 
     def confirm(self, mailbox: str, uidvalidity: int | None, found: Mapping[UID | UIDL, str]) -> None:
         """Commit what a second fetch showed: for each UID why it must be held; empty if the octets were the same."""
@@ -360,6 +366,17 @@ def _placement(mailbox: str, uidvalidity: int | None, row: tuple[Any, ...]) -> P
         confirmed=bool(truths[0]),
         put_back=bool(truths[1]),
     )
+
+
+def _insert(
+    db: sqlite3.Connection, what: str, values: str, rows: Sequence[tuple[object, ...]], conflict: str = ""
+) -> None:
+    """Insert many rows by few statements: at each one the other thread may take its turn, and that costs more."""
+    width = _AT_ONCE // max(1, len(rows[0]) if rows else 1)
+    for begin in range(0, len(rows), width):
+        part = rows[begin : begin + width]
+        statement = f"{what} VALUES {', '.join([values] * len(part))}{conflict}"
+        db.execute(statement, [value for row in part for value in row])
 
 
 def _row(placement: Placement, run: str, now: str) -> tuple[object, ...]:

@@ -492,6 +492,12 @@ def makes_files_ours() -> bool:
     return found is not None and not int(found[1], 8) & 0o600
 
 
+@cache
+def _quick_libc() -> ctypes.PyDLL:
+    """For calls that are over sooner than another thread could take its turn, and so do not let it."""
+    return ctypes.PyDLL(None, use_errno=True)
+
+
 def can_sync_together() -> bool:
     """Tell whether one call makes all files of a filesystem durable and says if one of them could not be (syncfs).
 
@@ -504,7 +510,7 @@ def can_sync_together() -> bool:
 
 def _rename_without_replacing(source_fd: int, name: str, target_fd: int, new_name: str) -> None:
     """Rename by renameat2(RENAME_NOREPLACE): one step where a link and a removal are two."""
-    renameat2 = getattr(_libc(), "renameat2", None)
+    renameat2 = getattr(_quick_libc(), "renameat2", None)
     if renameat2 is None:
         raise OSError(errno.ENOSYS, "no rename that replaces nothing")
     if renameat2(source_fd, os.fsencode(name), target_fd, os.fsencode(new_name), _RENAME_NOREPLACE):

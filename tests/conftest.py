@@ -119,6 +119,17 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return (base / str(number) for number in itertools.count())
 
 
+@pytest.fixture(scope="session", autouse=True)
+def first_home(homes: Iterator[Path]) -> Iterator[Path]:
+    """Give what is made once for many tests a home too, so that nothing of it is left in that of the user."""
+    place = next(homes)
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, below in _PLACES.items():
+            patch.setenv(variable, str(place / below))
+        (place / "run").mkdir(parents=True, mode=0o700)
+        yield place
+
+
 @pytest.fixture(autouse=True)
 def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Point HOME and every place that programs look at to a new empty folder, and forget what was there."""

@@ -7,7 +7,6 @@ archived completely before anything of it is deleted; without a deletion nothing
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from mailarchive.batch import Batch
 from mailarchive.course import Course
+from mailarchive.digests import digested
 from mailarchive.errors import AccountError, AgainError, ArchiveError, ExitCode, MailboxError
 from mailarchive.events import Failed, Fetching, Gone, Held, MailboxFinished
 from mailarchive.job import Work
-from mailarchive.model import Digest, NotFetched, is_lasting, named
+from mailarchive.model import NotFetched, is_lasting, named
 from mailarchive.ports import at_once
 
 if TYPE_CHECKING:
@@ -189,15 +189,13 @@ def _fetch_again(
     for arrival in box.fetch(messages):
         if isinstance(arrival, NotFetched):
             continue
-        digest = hashlib.sha256()
         try:
-            for chunk in arrival.chunks():
-                digest.update(chunk)
+            digest, _ = digested(arrival.chunks())
         except AgainError:
             continue
         uid = arrival.message.uid
         if uid in rows:
-            same = rows[uid].digest == Digest(f"sha256:{digest.hexdigest()}")
+            same = rows[uid].digest == digest
             found[uid] = "" if same else CHANGING
     for uid, hold in found.items():
         # In the manifest too, because a catalogue can be lost.

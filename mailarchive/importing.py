@@ -7,7 +7,6 @@ An import proves nothing about a server: no placement made here is evidence for 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from mailarchive import headers
 from mailarchive.batch import BATCH_MESSAGES, BATCH_OCTETS
 from mailarchive.course import begin, close, report_start
+from mailarchive.digests import digested
 from mailarchive.errors import ArchiveError, ExitCode, MailarchiveError, MessageError, worst
 from mailarchive.events import Imported, ImportFinished, Importing, NotImported
 from mailarchive.foreign import ForeignMessage, LeftOut, NotRead, Remark
 from mailarchive.job import Work
-from mailarchive.model import INBOX, UIDL, Digest, Mailbox, Placement, RemoteMessage, is_inbox, transient
+from mailarchive.model import INBOX, UIDL, Mailbox, Placement, RemoteMessage, is_inbox, transient
 from mailarchive.policy import Policy
 from mailarchive.tally import Intake
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mailarchive.events import Report
     from mailarchive.foreign import Foreign, Origin
-    from mailarchive.model import Run, StoredMessage
+    from mailarchive.model import Digest, Run, StoredMessage
     from mailarchive.ports import Archive, Catalogue, Manifest, Stop
 
     Sources = Iterable[tuple[str, int, Iterable[Foreign]]]
@@ -158,7 +158,7 @@ class _Counter:
             if self.intake.work.stop() is not None:
                 return
             try:
-                digest, size = _digest(message)
+                digest, size = digested(message.chunks())
             except MessageError as error:
                 self.intake.failed(message.origin, message.mailbox, error.message)
                 continue
@@ -182,15 +182,6 @@ def _held(archive: Archive, catalogue: Catalogue) -> set[tuple[str, str]]:
         row = rows.get(location)
         held.add(("/".join(parts), row[0] if row is not None else archive.hint(location)))
     return held
-
-
-def _digest(message: ForeignMessage) -> tuple[Digest, int]:
-    digest = hashlib.sha256()
-    size = 0
-    for piece in message.chunks():
-        digest.update(piece)
-        size += len(piece)
-    return Digest(f"sha256:{digest.hexdigest()}"), size
 
 
 class _Kept(NamedTuple):

@@ -7,19 +7,18 @@ each message with its reason, and a sample says that it was one.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from mailarchive.digests import digested
 from mailarchive.errors import ArchiveError, ExitCode, MissingError, worst
 from mailarchive.events import Flaw, Verified, VerifyFinished, Verifying, Warned
-from mailarchive.model import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from mailarchive.events import Report
-    from mailarchive.model import Location
+    from mailarchive.model import Digest, Location
     from mailarchive.ports import Archive, Catalogue, Stop
 
 
@@ -136,9 +135,4 @@ def _missing(
 
 def read_back(archive: Archive, location: Location) -> tuple[Digest, int]:
     """Read a message from the device; gives its digest and its octets. Raises ArchiveError if it cannot be read."""
-    digest = hashlib.sha256()
-    size = 0
-    for piece in archive.read(location, cold=True):
-        digest.update(piece)
-        size += len(piece)
-    return Digest(f"sha256:{digest.hexdigest()}"), size
+    return digested(archive.read(location, cold=True))

@@ -6,20 +6,20 @@ change the rest at any time, so a name that is gone is looked for once more.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING, Final
 
 from mailarchive.archives import durable
 from mailarchive.archives.uidlist import KEYWORDS, Keywords, is_keyword
+from mailarchive.digests import digested
 from mailarchive.errors import ArchiveError, MissingError
-from mailarchive.model import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from mailarchive.archives.batches import Batch
     from mailarchive.archives.durable import Directory
+    from mailarchive.model import Digest
 
 NAME: Final = re.compile(r"(\d{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=\d{1,12})(?:[:;!]2,[^/]*)?")
 """The first part of a name, its digits of the digest, and what mail programs may change."""
@@ -181,7 +181,4 @@ class Box:
 
 def digest_of_file(directory: Directory, name: str) -> Digest:
     """Read a file from the device and hash it."""
-    digest = hashlib.sha256()
-    for piece in directory.read(name, cold=True):
-        digest.update(piece)
-    return Digest(f"sha256:{digest.hexdigest()}")
+    return digested(directory.read(name, cold=True))[0]

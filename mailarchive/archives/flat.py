@@ -7,11 +7,9 @@ encoding is folded, for its letters mean something else in the other case.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from typing import TYPE_CHECKING, Final
 
+from mailarchive import utf7
 from mailarchive.archives.names import Names, Writing
 from mailarchive.model import INBOX
 
@@ -21,35 +19,17 @@ if TYPE_CHECKING:
 ROOT: Final = "Maildir"
 """The folder of INBOX, which holds all the others."""
 
-_SHIFTED = re.compile(r"&([A-Za-z0-9+,]*)-")
-_FOREIGN = re.compile(r"[^\x20-\x7e]+")
-
-
-def encode(text: str) -> str:
-    """Write a text in modified UTF-7 (RFC 3501 section 5.1.3)."""
-
-    def shifted(run: re.Match[str]) -> str:
-        letters = base64.b64encode(run[0].encode("utf-16-be")).decode("ascii").rstrip("=")
-        return f"&{letters.replace('/', ',')}-"
-
-    return _FOREIGN.sub(shifted, text.replace("&", "&-"))
-
 
 def decode(text: str) -> str | None:
     """Read modified UTF-7; None if it is not valid, or not in its one proper form."""
-
-    def plain(run: re.Match[str]) -> str:
-        letters = run[1].replace(",", "/")
-        return base64.b64decode(letters + "=" * (-len(letters) % 4)).decode("utf-16-be") if letters else "&"
-
     try:
-        found = _SHIFTED.sub(plain, text)
-        return found if encode(found) == text else None
-    except (binascii.Error, UnicodeError):
+        found = utf7.decode(text)
+        return found if utf7.encode(found) == text else None
+    except ValueError:
         return None
 
 
-WRITING: Final = Writing(part=160, path=180, tail=60, wire=encode, forbidden=frozenset("."))
+WRITING: Final = Writing(part=160, path=180, tail=60, wire=utf7.encode, forbidden=frozenset("."))
 """All parts together fill at most 248 octets, of the 255 that a filesystem takes."""
 
 
@@ -100,7 +80,7 @@ class FlatNames:
 
 
 def _flat(parts: tuple[str, ...]) -> tuple[str, ...]:
-    return (ROOT,) if parts == (INBOX,) else (ROOT, "".join(f".{encode(part)}" for part in parts))
+    return (ROOT,) if parts == (INBOX,) else (ROOT, "".join(f".{utf7.encode(part)}" for part in parts))
 
 
 def _parts(folder: str) -> tuple[str, ...] | None:

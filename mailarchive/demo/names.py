@@ -6,23 +6,14 @@ there.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
+from mailarchive import utf7
 
 DELIMITER = ord("/")
-_SHIFTED = re.compile(r"&([A-Za-z0-9+,]*)-")
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
 
 def encode(name: str) -> bytes:
     """Write a name in modified UTF-7."""
-
-    def shifted(run: re.Match[str]) -> str:
-        letters = base64.b64encode(run[0].encode("utf-16-be")).decode().rstrip("=")
-        return f"&{letters.replace('/', ',')}-"
-
-    return _UNPRINTABLE.sub(shifted, name.replace("&", "&-")).encode("ascii")
+    return utf7.encode(name).encode("ascii")
 
 
 def decode(wire: bytes) -> str:
@@ -31,17 +22,7 @@ def decode(wire: bytes) -> str:
     Raises:
         ValueError: It is not valid, or not in its one proper form.
     """
-
-    def plain(run: re.Match[str]) -> str:
-        letters = run[1].replace(",", "/")
-        if not letters:
-            return "&"
-        try:
-            return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True).decode("utf-16-be")
-        except binascii.Error as error:
-            raise ValueError("not modified UTF-7") from error
-
-    name = _SHIFTED.sub(plain, wire.decode("ascii"))
+    name = utf7.decode(wire.decode("ascii"))
     if encode(name) != wire:
         raise ValueError("not modified UTF-7")
     return name

@@ -7,13 +7,13 @@ changes the one and not the other. The names of a file of ours say what its octe
 
 from __future__ import annotations
 
-import binascii
 import contextlib
 import os
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from mailarchive import utf7
 from mailarchive.errors import MessageError
 from mailarchive.foreign import ForeignMessage, NotRead, Origin, dated
 from mailarchive.headers import HEAD
@@ -34,7 +34,6 @@ KEYWORDS: Final = "dovecot-keywords"
 _AGREES = 2 * 86400  # seconds
 _KEYWORDS_SIZE = 64 * 1024
 _OURS = re.compile(r"\d{1,12}\.[0-9a-f]{32,64}\.mailarchive,S=\d{1,12}")
-_SHIFTED = re.compile("&([A-Za-z0-9+,]*)-")
 
 
 def messages(folder: Path, mailbox: str) -> Iterator[Foreign]:
@@ -109,13 +108,8 @@ def plus_name(folder: str) -> str:
 
 def _part(text: str) -> str:
     """Read modified UTF-7 (RFC 3501 section 5.1.3); what is none stays as it is."""
-
-    def plain(run: re.Match[str]) -> str:
-        letters = run[1].replace(",", "/")
-        return binascii.a2b_base64(letters + "=" * (-len(letters) % 4)).decode("utf-16-be") if letters else "&"
-
     try:
-        return _SHIFTED.sub(plain, text)
+        return utf7.decode(text)
     except ValueError:
         return text
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailarchive.archives.flat import FlatNames, decode, encode
+from mailarchive.archives.flat import FlatNames, decode
+from mailarchive.utf7 import encode
 from tests.core.test_names import MAILBOXES, NFC, NFD
 
 if TYPE_CHECKING:

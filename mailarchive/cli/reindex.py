@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailarchive.cli.options import converted, open_screen, show_traceback, with_shared
-from mailarchive.errors import MailarchiveError, worst
+from mailarchive.cli.options import converted, open_screen, with_shared
+from mailarchive.errors import worst
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mailarchive.cli.options import Shared
     from mailarchive.errors import ExitCode
 
@@ -30,22 +32,15 @@ def reindex(what: tuple[str, ...], *, archive: str | None, wait: str | None, sha
     """
     from mailarchive import dates
     from mailarchive.cli.reindexing import run_reindex
-    from mailarchive.cli.running import Interrupt
+    from mailarchive.cli.running import Interrupt, each
     from mailarchive.cli.verifying import archives_of
 
     patience = converted("--wait", wait, dates.parse_duration) or 0.0
     _, folders = archives_of(what, archive, shared, os.environ)
-    codes: list[ExitCode] = []
     interrupt = Interrupt()
     with open_screen(shared) as screen:
-        for folder in folders:
-            if interrupt.code is not None:
-                codes.append(interrupt.code)
-                break
-            try:
-                codes.append(run_reindex(folder, patience, screen, interrupt))
-            except MailarchiveError as error:
-                show_traceback(error, shared)
-                screen.error(error)
-                codes.append(error.exit_code)
-    return int(worst(codes))
+
+        def one(folder: Path) -> ExitCode:
+            return run_reindex(folder, patience, screen, interrupt)
+
+        return int(worst(each(folders, one, screen, interrupt, shared)))

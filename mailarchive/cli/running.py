@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
 
 from mailarchive import __version__
 from mailarchive.archives.opening import open_for_reading, open_for_writing
@@ -30,7 +30,7 @@ from mailarchive.restore import undo
 from mailarchive.sources import Purpose, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from types import FrameType, TracebackType
     from typing import Self
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from mailarchive.policy import Policy
     from mailarchive.ports import Archive, Catalogue, Source
     from mailarchive.screen import Screen
+
+
+_Thing = TypeVar("_Thing")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -106,6 +109,34 @@ class Interrupt:
         self.code = self._CODES[signal.Signals(number)]
 
 
+def each(
+    things: Iterable[_Thing],
+    work: Callable[[_Thing], ExitCode],
+    screen: Screen,
+    interrupt: Interrupt,
+    shared: Shared,
+    *,
+    silent: type[MailarchiveError] | tuple[()] = (),
+) -> list[ExitCode]:
+    """Do the same with each thing until a signal comes; an error stops no other, and is told unless it is a silent one.
+
+    Gives the code of each, and that of the signal.
+    """
+    codes: list[ExitCode] = []
+    for thing in things:
+        if interrupt.code is not None:
+            codes.append(interrupt.code)
+            break
+        try:
+            codes.append(work(thing))
+        except MailarchiveError as error:
+            show_traceback(error, shared)
+            if not isinstance(error, silent):
+                screen.error(error)
+            codes.append(error.exit_code)
+    return codes
+
+
 def run_each(
     targets: Sequence[Target],
     work: Callable[[Target, Screen, Interrupt], ExitCode],
@@ -123,25 +154,16 @@ def run_each(
     Returns:
         The most serious of their codes; that of a signal if one came.
     """
-    codes: list[ExitCode] = []
     interrupt = Interrupt()
     with open_screen(shared) as screen:
-        for target in targets:
-            if interrupt.code is not None:
-                codes.append(interrupt.code)
-                break
-            try:
-                if refused and target.name in refused:
-                    raise refused[target.name]
-                code = work(target, screen, interrupt)
-            except MailarchiveError as error:
-                show_traceback(error, shared)
-                # Under cron the next run comes by itself, and a mail about each overlap would be noise.
-                if not (shared.quiet and isinstance(error, BusyError)):
-                    screen.error(error)
-                code = error.exit_code
-            codes.append(code)
-    return int(worst(codes))
+
+        def one(target: Target) -> ExitCode:
+            if refused and target.name in refused:
+                raise refused[target.name]
+            return work(target, screen, interrupt)
+
+        # Under cron the next run comes by itself, and a mail about each overlap would be noise.
+        return int(worst(each(targets, one, screen, interrupt, shared, silent=BusyError if shared.quiet else ())))
 
 
 def run_backup(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailarchive.cli.options import open_screen, show_traceback, with_shared
-from mailarchive.errors import MailarchiveError, UsageError, worst
+from mailarchive.cli.options import open_screen, with_shared
+from mailarchive.errors import UsageError, worst
 
 if TYPE_CHECKING:
     from mailarchive.cli.options import Shared
@@ -28,26 +28,20 @@ def verify(what: tuple[str, ...], *, archive: str | None, sample: str | None, se
     Nothing is changed, repaired or removed. Damage is listed, and ends with exit code 13. Without an ACCOUNT or a
     folder, the archives of all accounts are read.
     """
-    from mailarchive.cli.running import Interrupt
+    from mailarchive.cli.running import Interrupt, each
     from mailarchive.cli.verifying import archives_of, run_comparison, run_verify
 
     share = _share(sample)
     accounts, folders = archives_of(what, archive, shared, os.environ)
     if server and not accounts:
         raise UsageError("--server goes with an account of the configuration")
-    codes: list[ExitCode] = []
     interrupt = Interrupt()
     with open_screen(shared) as screen:
-        for folder in folders:
-            if interrupt.code is not None:
-                codes.append(interrupt.code)
-                break
-            try:
-                codes.append(run_verify(folder, share, screen, interrupt))
-            except MailarchiveError as error:
-                show_traceback(error, shared)
-                screen.error(error)
-                codes.append(error.exit_code)
+
+        def one(folder: Path) -> ExitCode:
+            return run_verify(folder, share, screen, interrupt)
+
+        codes = each(folders, one, screen, interrupt, shared)
         if server and interrupt.code is None:
             codes += run_comparison(accounts, shared, screen, interrupt, os.environ)
     return int(worst(codes))

@@ -19,36 +19,13 @@ from hypothesis import strategies as st
 from mailarchive.errors import ProtocolError, UnreachableError
 from mailarchive.sources import wire
 from mailarchive.sources.deflate import Deflate
+from tests.servers.pieces import Cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FLUSHES = (zlib.Z_NO_FLUSH, zlib.Z_PARTIAL_FLUSH, zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH)
 START = b"M1 OK begin\r\n"
-
-
-class Line:
-    """A socket from which octets come in pieces of given sizes, over and over; it takes whatever is sent."""
-
-    def __init__(self, octets: bytes, sizes: Sequence[int]) -> None:
-        self.octets = octets
-        self.sizes = list(sizes)
-        self.sent = b""
-
-    def settimeout(self, _seconds: float) -> None:
-        """Never waits."""
-
-    def sendall(self, data: bytes) -> None:
-        """Take octets."""
-        self.sent += data
-
-    def recv_into(self, view: memoryview) -> int:
-        """Give the next piece; 0 when there is none, as a closed line does."""
-        size = self.sizes.pop(0)
-        self.sizes.append(size)
-        piece, self.octets = self.octets[: min(size, len(view))], self.octets[min(size, len(view)) :]
-        view[: len(piece)] = piece
-        return len(piece)
 
 
 def deflated(pieces: Sequence[tuple[bytes, int]], level: int, *, end: bool) -> bytes:
@@ -92,8 +69,8 @@ def test_a_compressed_line_reads_as_a_plain_one(
     """Lines and octets are equal one by one, wherever the two streams are cut; so are the ends."""
     plain = b"".join(octets for octets, _ in pieces)
     with mock.patch.multiple(wire, BUFFER=1024, ROOM=256):
-        beside = wire.Wire(Line(START + plain, cuts[0]), "test.example:143")  # type: ignore[arg-type] # all it asks of one
-        packed = wire.Wire(Line(START + deflated(pieces, level, end=end), cuts[1]), "test.example:143")  # type: ignore[arg-type] # see above
+        beside = wire.Wire(Cut(START + plain, cuts[0]), "test.example:143")  # type: ignore[arg-type] # all it asks of one
+        packed = wire.Wire(Cut(START + deflated(pieces, level, end=end), cuts[1]), "test.example:143")  # type: ignore[arg-type] # see above
         assert packed.readline() == beside.readline() == START
         packed.start_deflate()
         assert reads(packed, counts) == reads(beside, counts)
@@ -103,7 +80,7 @@ def test_a_compressed_line_reads_as_a_plain_one(
 @given(st.lists(st.binary(max_size=500), max_size=10))
 def test_what_is_sent_can_be_read_at_once(pieces: list[bytes]) -> None:
     """After each piece the other side has all of it, without waiting for more."""
-    sock = Line(b"", [1])
+    sock = Cut(b"", [1])
     line = wire.Wire(sock, "test.example:143")  # type: ignore[arg-type] # see above
     line.send(b"plain")
     line.start_deflate()
@@ -119,7 +96,7 @@ def test_what_is_sent_can_be_read_at_once(pieces: list[bytes]) -> None:
 def test_garbage_is_an_error_or_the_end_and_never_hangs(octets: bytes, cuts: list[int]) -> None:
     """Any octets at all; the line ends behind them."""
     with mock.patch.multiple(wire, BUFFER=1024, ROOM=256):
-        line = wire.Wire(Line(octets, cuts), "test.example:143")  # type: ignore[arg-type] # see above
+        line = wire.Wire(Cut(octets, cuts), "test.example:143")  # type: ignore[arg-type] # see above
         line.start_deflate()
         with pytest.raises((ProtocolError, UnreachableError)):
             for _ in line.pieces(10_000_000):
@@ -131,7 +108,7 @@ def test_a_stream_that_ends_too_early_gives_only_what_was_sent(cut: int) -> None
     """Cut anywhere: a beginning of the text, then a lost line."""
     text = b"".join(b"* %d FETCH (UID %d)\r\n" % (n, n * n) for n in range(300))
     with mock.patch.multiple(wire, BUFFER=1024, ROOM=256):
-        line = wire.Wire(Line(deflated([(text, 0)], 6, end=False)[:cut], [100]), "test.example:143")  # type: ignore[arg-type] # see above
+        line = wire.Wire(Cut(deflated([(text, 0)], 6, end=False)[:cut], [100]), "test.example:143")  # type: ignore[arg-type] # see above
         line.start_deflate()
         *found, why, _ = reads(line, [1])
     assert why == "test.example:143 closed the connection"
@@ -172,7 +149,7 @@ def test_nothing_is_held_back_until_more_comes(room: int) -> None:
 
 def test_octets_that_were_inflated_and_not_read_are_pending() -> None:
     """What stands in the stream counts as what stands in the buffer."""
-    line = wire.Wire(Line(deflated([(b"x", 0)], 6, end=False), [1000]), "test.example:143")  # type: ignore[arg-type] # see above
+    line = wire.Wire(Cut(deflated([(b"x", 0)], 6, end=False), [1000]), "test.example:143")  # type: ignore[arg-type] # see above
     line._fill()
     line.start_deflate()
     assert line.pending()

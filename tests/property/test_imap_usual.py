@@ -21,6 +21,7 @@ from mailarchive.model import UID, Criteria, MailboxStatus, NotFetched, RemoteMe
 from mailarchive.sources import imap_facts, imap_fetch, imap_list, imap_usual, wire
 from mailarchive.sources.imap_commands import Commands, Refused
 from mailarchive.sources.imap_session import Session
+from tests.servers.pieces import Cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,33 +30,6 @@ NEVER = re.compile(rb"(?!)")
 DATE = b"01-Mar-2014 10:00:00 +0100"
 WHEN = datetime(2001, 2, 3, tzinfo=UTC)
 ADDRESS = ServerAddress("imap", Security.NONE, "127.0.0.1", 143, "me")
-
-
-class Cut:
-    """A socket from which the octets come in pieces of given sizes, over and over; it takes whatever is sent."""
-
-    def __init__(self, octets: bytes, sizes: Sequence[int]) -> None:
-        self.octets = octets
-        self.sizes = list(sizes)
-        self.sent = b""
-
-    def settimeout(self, _seconds: float) -> None:
-        """Never waits."""
-
-    def sendall(self, data: bytes) -> None:
-        """Take a command."""
-        self.sent += data
-
-    def recv_into(self, view: memoryview) -> int:
-        """Give the next piece; 0 when there is none, as a closed line does."""
-        size = self.sizes.pop(0)
-        self.sizes.append(size)
-        piece, self.octets = self.octets[: min(size, len(view))], self.octets[min(size, len(view)) :]
-        view[: len(piece)] = piece
-        return len(piece)
-
-    def close(self) -> None:
-        """End."""
 
 
 FLAGS = st.sampled_from(

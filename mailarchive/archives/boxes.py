@@ -99,18 +99,7 @@ class Boxes:
 
     def maildirs(self) -> Iterator[tuple[str, ...]]:
         """Give the folders that are Maildirs, parents first; one folder is open at a time, however deep they are."""
-        waiting: list[tuple[str, ...]] = [()]
-        while waiting:
-            parts = waiting.pop()
-            directory = self._descend(parts)
-            try:
-                names = directory.folders()
-            finally:
-                directory.close()
-            if parts and "cur" in names:
-                yield parts
-            below = [name for name in names if name not in SUBFOLDERS and (parts or name != META)]
-            waiting.extend((*parts, name) for name in reversed(below))
+        return self.root.walk(lambda _, names: "cur" in names, hidden=META, leave=SUBFOLDERS)
 
     def sweep(self) -> int:
         """Remove what interrupted runs left in `tmp`; gives the number of files."""

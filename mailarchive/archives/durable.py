@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from mailarchive.errors import ArchiveError, TakenError, os_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from mailarchive.ports import Chunk
 
@@ -87,6 +87,30 @@ class Directory:
                 directory.close()
             directory = below
         return directory
+
+    def walk(
+        self, is_mailbox: Callable[[Directory, Sequence[str]], bool], *, hidden: str, leave: Collection[str] = ()
+    ) -> Iterator[tuple[str, ...]]:
+        """Give the folders below that hold a mailbox, by their parts, parents first; one is open at a time.
+
+        Args:
+            is_mailbox: Told a folder and the names of the folders in it.
+            hidden: A folder in this one that is left out.
+            leave: Folders that are left out wherever they are.
+        """
+        waiting: list[tuple[str, ...]] = [()]
+        while waiting:
+            parts = waiting.pop()
+            directory = self.descend(parts)
+            try:
+                names = directory.folders()
+                found = bool(parts) and is_mailbox(directory, names)
+            finally:
+                directory.close()
+            if found:
+                yield parts
+            below = [name for name in names if name not in leave and (parts or name != hidden)]
+            waiting.extend((*parts, name) for name in reversed(below))
 
     def again(self) -> Directory:
         """Give a second handle of this folder, closed on its own."""
@@ -180,6 +204,15 @@ class Directory:
             if error.errno in _NO_LINKS:
                 return False
             raise os_error(error, f"{target.path}/{new_name}") from None
+        return True
+
+    def take_lock(self, name: str, lock: str) -> bool:
+        """Make a lock of a file by a second name, or where there are no links an empty one; False if it is there."""
+        try:
+            if not self.link(name, self, lock):
+                self.draft(lock).finish()
+        except TakenError:
+            return False
         return True
 
     def remove(self, name: str) -> None:
@@ -392,11 +425,9 @@ def replace_under_lock(directory: Directory, name: str, content: bytes) -> bool:
     drop_left_over(directory, name)
     draft = _drafted(directory, name, content, 0o600)
     try:
-        if not directory.link(draft.name, directory, lock):
-            directory.draft(lock).finish()
-    except TakenError:
-        draft.drop()
-        return False
+        if not directory.take_lock(draft.name, lock):
+            draft.drop()
+            return False
     except ArchiveError:
         draft.drop()
         raise

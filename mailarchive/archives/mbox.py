@@ -9,8 +9,6 @@ cut off if it is a part of ours; anything else is somebody else's and is never t
 from __future__ import annotations
 
 import hashlib
-import re
-from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -18,9 +16,11 @@ from mailarchive import mbox_block, mboxrd
 from mailarchive.archives import durable, tail
 from mailarchive.archives.marker import META
 from mailarchive.archives.mbox_file import Entry, MboxFile
+from mailarchive.archives.mbox_folders import FILE, MboxFolders, location_of, place_of
 from mailarchive.archives.records import Records
 from mailarchive.archives.tail import Held, Piece, Scratch
 from mailarchive.archives.uidlist import LAST as LAST_UID
+from mailarchive.digests import digested
 from mailarchive.errors import ArchiveError, MissingError
 from mailarchive.headers import HEAD
 from mailarchive.mbox_block import Facts
@@ -37,25 +37,6 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 3_900_000_000
 """Octets that a file may reach; FAT32 and importers of mail programs stop at 4 GiB."""
-
-FILE: Final = re.compile(r"(\d{4}|undated)(?:-(\d{1,6}))?\.mbox")
-_LOCATION: Final = re.compile(r"(.+)/([^/]+\.mbox)@\d{1,15}\+\d{1,15}\.([0-9a-f]{64})", re.DOTALL)
-_OPEN = 32
-
-
-class _Place(NamedTuple):
-    """A location, taken apart; where in the file it is matters only for names to differ."""
-
-    folder: str
-    name: str
-    digest: str
-
-
-class _Folder(NamedTuple):
-    """The files of a mailbox by name, and their folder."""
-
-    directory: Directory
-    files: dict[str, MboxFile]
 
 
 class _Poured(NamedTuple):
@@ -118,14 +99,13 @@ class MboxArchive(Records):
     ) -> None:
         super().__init__(root, archive_id, names, run=run, elsewhere=elsewhere)
         self._largest = largest
-        self._open: OrderedDict[str, _Folder] = OrderedDict()
         self._writing: tuple[str, Directory] | None = None
         self._waiting: dict[str, _Waiting] = {}
         self._pending: dict[str, tuple[str, Entry]] = {}
         self._adopted: set[str] = set()
         self._scratch: Scratch | None = None
         self._spool: Scratch | None = None
-        self._limits = self._intended()
+        self._folders = MboxFolders(root, self._intended())
 
     def add(self, mailbox: Mailbox, incoming: Incoming, uidvalidity: int | None = None) -> StoredMessage:
         """Take the octets of one message into the current batch; all of a batch go to one mailbox."""
@@ -191,11 +171,11 @@ class MboxArchive(Records):
 
     def holds(self, location: Location) -> bool:
         """Tell whether a message is still there, without reading it."""
-        return self._find(location) is not None
+        return self._folders.find(location) is not None
 
     def read(self, location: Location, *, cold: bool = False) -> Iterator[bytes]:
         """Give the octets of a message; with `cold`, from the device rather than from memory."""
-        found = self._find(location)
+        found = self._folders.find(location)
         if found is None:
             raise MissingError(f"{self._root.path}/{location} is not in the archive")
         file, entry = found
@@ -203,31 +183,25 @@ class MboxArchive(Records):
 
     def hint(self, location: Location) -> str:
         """Give what a location itself tells of the digest."""
-        place = _place(location)
+        place = place_of(location)
         return f"sha256:{place.digest if place else ''}"
 
     def scan(self) -> Iterator[tuple[tuple[str, ...], Location]]:
         """Give every message: the parts of its folder and its location."""
-        for parts in self._folders():
-            folder = "/".join(parts)
-            for name, file in self._files(folder).items():
-                for digest, entry in file.entries.items():
-                    yield parts, _location(folder, name, entry, digest)
+        for parts, location, _, _ in self._folders.messages():
+            yield parts, location
 
     def remains(self) -> Iterator[Remnant]:
         """Give what the block of every message tells."""
-        for parts in self._folders():
-            folder = "/".join(parts)
-            for name, file in self._files(folder).items():
-                for digest, entry in file.entries.items():
-                    yield _remnant(parts, _location(folder, name, entry, digest), file.facts(entry))
+        for parts, location, file, entry in self._folders.messages():
+            yield _remnant(parts, location, file.facts(entry))
 
     def sweep(self) -> int:
         """Settle what an interrupted run left at the ends of files; gives the number of files that were cut."""
         cut = 0
-        for path, end in self._limits.items():
+        for path, end in self._folders.limits.items():
             folder, _, name = path.rpartition("/")
-            directory = self._directory(folder)
+            directory = self._folders.directory(folder)
             if directory is None:
                 continue
             try:
@@ -235,18 +209,18 @@ class MboxArchive(Records):
                     cut += self._recover(directory, name, end)
             finally:
                 directory.close()
-        if self._limits:
+        if self._folders.limits:
             meta = self._root.child(META)
             tail.done(meta)
             meta.close()
-            self._limits = {}
-            self._close_files()
+            self._folders.limits = {}
+            self._folders.close()
         return cut
 
     def close(self) -> None:
         """Drop what was not synced, and let every descriptor go."""
         self.discard()
-        self._close_files()
+        self._folders.close()
         for scratch in (self._scratch, self._spool):
             if scratch is not None:
                 scratch.close()
@@ -272,8 +246,8 @@ class MboxArchive(Records):
             self._writing[1].close()
             self._writing = None
         self._writing = (folder, self._root.descend(folder.split("/"), self._doubt))
-        if (known := self._open.pop(folder, None)) is not None:
-            known.directory.close()
+        self._folders.writing = folder
+        self._folders.forget(folder)
         return folder
 
     def _spooled(self) -> Scratch:
@@ -294,15 +268,15 @@ class MboxArchive(Records):
         stored = StoredMessage(Digest(f"sha256:{digest}"), poured.spool.size, Location(""), head=poured.head)
         if digest in self._pending:
             name, entry = self._pending[digest]
-            return replace(stored, location=_location(folder, name, entry, digest), already=True)
+            return replace(stored, location=location_of(folder, name, entry, digest), already=True)
         damaged = False
-        for name, file in self._files(folder).items():
+        for name, file in self._folders.files(folder).items():
             there = file.entries.get(digest)
             if there is None:
                 continue
-            if _digest(file.read(there, cold=True)) == digest:
+            if digested(file.read(there, cold=True))[0] == stored.digest:
                 self._adopted.add(name)
-                return replace(stored, location=_location(folder, name, there, digest), already=True)
+                return replace(stored, location=location_of(folder, name, there, digest), already=True)
             damaged = True
         facts = Facts(
             digest=digest,
@@ -317,7 +291,7 @@ class MboxArchive(Records):
         )
         name, entry = self._stage(folder, facts, poured)
         self._pending[digest] = (name, entry)
-        return replace(stored, location=_location(folder, name, entry, digest), damaged=damaged)
+        return replace(stored, location=location_of(folder, name, entry, digest), damaged=damaged)
 
     def _stage(self, folder: str, facts: Facts, poured: _Poured) -> tuple[str, Entry]:
         """Write a message as it will stand in its file; gives the name of that, and its place there."""
@@ -355,7 +329,7 @@ class MboxArchive(Records):
         """Choose the file of a message: that of its year, or the next of that year where it is full."""
         date = mbox_block.in_utc(facts.date)
         year = f"{date.year:04}" if date is not None else "undated"
-        files = self._files(folder)
+        files = self._folders.files(folder)
         number = 1
         while True:
             name = f"{year}.mbox" if number == 1 else f"{year}-{number}.mbox"
@@ -370,7 +344,7 @@ class MboxArchive(Records):
 
     def _begin(self, folder: str, name: str, files: dict[str, MboxFile], facts: Facts) -> _Waiting:
         assert self._writing is not None
-        file = files.get(name) or MboxFile(self._open[folder].directory, name)
+        file = self._folders.file(folder, name)
         if file.whole != file.size:
             # The end was cut by something that is no run of ours: a filesystem, a hand.
             self._mend(file)
@@ -390,10 +364,7 @@ class MboxArchive(Records):
         assert self._scratch is not None
         file, base = waiting.file, waiting.base
         with Held(directory, file.name, self.id) as held:
-            if held.size != waiting.end:
-                raise ArchiveError(
-                    f"another program has written to {held.path} just now", hint="close it, and run again"
-                )
+            held.expect(waiting.end)
             held.append(self._scratch, waiting.pieces)
             if base is not None:
                 base = _rebased(held, base)
@@ -407,16 +378,13 @@ class MboxArchive(Records):
         file = MboxFile(directory, name)
         whole, base = end, file.base
         for digest, entry in sorted(file.entries.items(), key=lambda item: item[1].start):
-            if entry.start == whole and _digest(file.read(entry, cold=True)) == digest:
+            if entry.start == whole and digested(file.read(entry, cold=True))[0] == f"sha256:{digest}":
                 whole += entry.length
                 base = _grown(base, file.facts(entry))
         if whole < file.size:
             _refuse_foreign(file, whole)
         with Held(directory, name, self.id) as held:
-            if held.size != file.size:
-                raise ArchiveError(
-                    f"another program has written to {held.path} just now", hint="close it, and run again"
-                )
+            held.expect(file.size)
             if whole < held.size:
                 held.cut(whole)
             else:
@@ -449,76 +417,6 @@ class MboxArchive(Records):
         if self._scratch is not None:
             self._scratch.cut()
 
-    def _find(self, location: Location) -> tuple[MboxFile, Entry] | None:
-        """Find a message: in its file, or wherever in its mailbox a message of this digest is."""
-        place = _place(location)
-        if place is None:
-            return None
-        files = self._known(place.folder)
-        if (file := files.get(place.name)) is not None:
-            file.refresh()
-            if (entry := file.entries.get(place.digest)) is not None:
-                return file, entry
-        for file in self._files(place.folder).values():
-            if (entry := file.entries.get(place.digest)) is not None:
-                return file, entry
-        return None
-
-    def _files(self, folder: str) -> dict[str, MboxFile]:
-        """Give the files of a mailbox by name, as they are now."""
-        files = self._known(folder)
-        if files:
-            directory = self._open[folder].directory
-            for name in sorted(name for name in directory.names() if FILE.fullmatch(name) and name not in files):
-                files[name] = MboxFile(directory, name, self._limits.get(f"{folder}/{name}"))
-        for file in files.values():
-            file.refresh()
-        return files
-
-    def _known(self, folder: str) -> dict[str, MboxFile]:
-        """Give the files of a mailbox as they were when they were last looked at; a few mailboxes are remembered."""
-        found = self._open.get(folder)
-        if found is not None:
-            self._open.move_to_end(folder)
-            return found.files
-        directory = self._directory(folder)
-        if directory is None:
-            return {}
-        found = self._open[folder] = _Folder(directory, {})
-        for name in sorted(name for name in directory.names() if FILE.fullmatch(name)):
-            found.files[name] = MboxFile(directory, name, self._limits.get(f"{folder}/{name}"))
-        for old in list(self._open)[:-_OPEN]:
-            if not self._waiting or self._writing is None or old != self._writing[0]:
-                self._open.pop(old).directory.close()
-        return found.files
-
-    def _directory(self, folder: str) -> Directory | None:
-        parts = folder.split("/")
-        if any(part in ("", ".", "..", META) for part in parts):
-            return None
-        try:
-            return self._root.descend(parts)
-        except MissingError:
-            return None
-
-    def _folders(self) -> Iterator[tuple[str, ...]]:
-        """Give the folders with mbox files, parents first."""
-        waiting: list[tuple[str, ...]] = [()]
-        while waiting:
-            parts = waiting.pop()
-            directory = self._root.descend(parts)
-            try:
-                below = [name for name in directory.folders() if parts or name != META]
-                if parts and any(FILE.fullmatch(name) for name in directory.names()):
-                    yield parts
-            finally:
-                directory.close()
-            waiting.extend((*parts, name) for name in reversed(below))
-
-    def _close_files(self) -> None:
-        while self._open:
-            self._open.popitem()[1].directory.close()
-
 
 def _refuse_foreign(file: MboxFile, whole: int) -> None:
     """Refuse what stands at the end of a file if it is not a part of a message of ours."""
@@ -527,15 +425,6 @@ def _refuse_foreign(file: MboxFile, whole: int) -> None:
             f"{file.path} goes on behind octet {whole} with what is not ours",
             hint="move that file out of the archive; mailarchive import takes what is in it",
         )
-
-
-def _location(folder: str, name: str, entry: Entry, digest: str) -> Location:
-    return Location(f"{folder}/{name}@{entry.start}+{entry.length}.{digest}")
-
-
-def _place(location: Location) -> _Place | None:
-    found = _LOCATION.fullmatch(location)
-    return _Place(found[1], found[2], found[3]) if found else None
 
 
 def _remnant(parts: tuple[str, ...], location: Location, facts: Facts) -> Remnant:
@@ -571,13 +460,6 @@ def _pour(chunks: Iterable[bytes | bytearray | memoryview], spool: Scratch) -> _
         if len(head) < HEAD:
             head += octets[: HEAD - len(head)]
     return _Poured(digest.hexdigest(), spool, lines, head)
-
-
-def _digest(pieces: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 def _grown(base: Base | None, facts: Facts) -> Base | None:

@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mailarchive.archives.durable import replace
-from mailarchive.errors import ArchiveError, BusyError, MissingError, TakenError, os_error
+from mailarchive.errors import ArchiveError, BusyError, MissingError, os_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,11 +65,8 @@ class Scratch:
 
     def put(self, octets: bytes, at: int) -> None:
         """Write octets at a place."""
-        rest = memoryview(octets)
         try:
-            while rest:
-                written = os.pwrite(self.fd, rest, at)
-                rest, at = rest[written:], at + written
+            _put(self.fd, octets, at)
         except OSError as error:
             raise os_error(error, self._path) from None
 
@@ -149,7 +146,7 @@ class Held:
             draft.write(f"{_OURS}{owner} {os.getpid()}\n".encode("ascii"))
             # Durable before it has its name: an empty lock after a power cut would be anybody's.
             draft.finish()
-            while not self._take(draft.name, lock):
+            while not directory.take_lock(draft.name, lock):
                 if self._is_ours(lock, owner):
                     # Whoever holds the archive is the only one that can have made it, and that is us now.
                     directory.remove(lock)
@@ -161,15 +158,6 @@ class Held:
                     time.sleep(0.05)
         finally:
             draft.drop()
-
-    def _take(self, temporary: str, lock: str) -> bool:
-        """Give the lock its name; False if somebody has it."""
-        try:
-            if not self._directory.link(temporary, self._directory, lock):
-                self._directory.draft(lock).finish()
-        except TakenError:
-            return False
-        return True
 
     def _is_ours(self, lock: str, owner: str) -> bool:
         with contextlib.suppress(ArchiveError):
@@ -218,6 +206,11 @@ class Held:
         """Octets in the file."""
         return os.fstat(self.fd).st_size
 
+    def expect(self, size: int) -> None:
+        """Refuse a file that is not as long as it was: somebody has written to it before it was locked."""
+        if self.size != size:
+            raise ArchiveError(f"another program has written to {self.path} just now", hint="close it, and run again")
+
     def append(self, scratch: Scratch, pieces: Sequence[Piece]) -> None:
         """Add octets at the end and make them, and the name of a new file, durable; all of them or none."""
         end = self.size
@@ -225,7 +218,7 @@ class Held:
             at = end
             for piece in pieces:
                 for octets in scratch.read(piece):
-                    at = self._put(octets, at)
+                    at = _put(self.fd, octets, at)
             os.fsync(self.fd)
             if self.is_new:
                 self._directory.sync()
@@ -240,7 +233,7 @@ class Held:
     def overwrite(self, octets: bytes, at: int) -> None:
         """Write octets in the place of as many that are there, and make them durable."""
         try:
-            self._put(octets, at)
+            _put(self.fd, octets, at)
             os.fsync(self.fd)
         except OSError as error:
             raise os_error(error, self.path) from None
@@ -273,17 +266,19 @@ class Held:
                 os.close(fd)
         self._directory.remove(f"{self._name}.lock")
 
-    def _put(self, octets: bytes, at: int) -> int:
-        rest = memoryview(octets)
-        while rest:
-            written = os.pwrite(self.fd, rest, at)
-            rest, at = rest[written:], at + written
-        return at
-
     def _take_back(self, end: int) -> None:
         with contextlib.suppress(OSError):
             # What cannot be cut now is cut by the next run, which knows from the intent where the file ended.
             os.ftruncate(self.fd, end)
+
+
+def _put(fd: int, octets: bytes, at: int) -> int:
+    """Write octets at a place, all of them, however little the system takes at a time; gives the place behind them."""
+    rest = memoryview(octets)
+    while rest:
+        written = os.pwrite(fd, rest, at)
+        rest, at = rest[written:], at + written
+    return at
 
 
 def intend(meta: Directory, ends: dict[str, int]) -> None:

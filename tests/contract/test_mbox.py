@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailarchive import mbox_block
-from mailarchive.archives import mbox as mboxes
-from mailarchive.archives import tail
+from mailarchive.archives import mbox_folders, tail
 from mailarchive.archives.marker import Kind
 from mailarchive.archives.mbox import MboxArchive
 from mailarchive.archives.names import Names
@@ -496,7 +495,7 @@ def test_the_form_of_an_archive_stays(shelf: DiskShelf, tmp_path: Path) -> None:
 
     with pytest.raises(ArchiveError, match="is a mbox archive, not maildir"):
         open_for_writing(tmp_path / "archive", ACCOUNT, run="r", started="", kind=Kind())
-    assert mboxes.FILE.fullmatch("2014-2.mbox")
+    assert mbox_folders.FILE.fullmatch("2014-2.mbox")
 
 
 def name_of(fd: int) -> str:

@@ -71,6 +71,11 @@ class Return:
     size: int = 0
     left: int = 0
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many were wanted, and then what became of those that were reached."""
+        return self.wanted, self.put_back, self.there, self.failed
+
     def __add__(self, other: Return) -> Return:
         """Add two rows, column by column."""
         return Return(
@@ -99,6 +104,11 @@ class Intake:
     already: int = 0
     failed: int = 0
     size: int = 0
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many there were, and then what became of them."""
+        return self.read, self.new, self.already, self.failed
 
     def __add__(self, other: Intake) -> Intake:
         """Add two rows, column by column."""

@@ -80,29 +80,31 @@ def restore_table(
     finished: RestoreFinished, *, width: int = WIDE, encoding: str = "utf-8", dry_run: bool = False
 ) -> list[Line]:
     """Lay out what was put back, or what would be, a row for each mailbox and one for their sum."""
-
-    def row(name: str, numbers: Return, role: Role = "") -> _Row:
-        counts = (numbers.wanted, numbers.put_back, numbers.there, numbers.failed)
-        cells = (*map(format_count, counts), format_size(numbers.size))
-        return _Row(encodable(name, encoding), cells, "bad" if numbers.failed else role)
-
-    rows = [row(safe(name), numbers) for name, numbers in finished.mailboxes]
     header = ("of the run", "to put back" if dry_run else "put back", "there already", "failed", "bytes")
-    return _table(header, [*rows, row("total", finished.total, "total")], width)
+    return _outcome(finished, header, width, encoding)
 
 
 def import_table(
     finished: ImportFinished, *, width: int = WIDE, encoding: str = "utf-8", dry_run: bool = False
 ) -> list[Line]:
     """Lay out what was taken in, or what would be, a row for each mailbox and one for their sum."""
+    header = ("read", "would be new" if dry_run else "new", "already", "failed", "bytes")
+    return _outcome(finished, header, width, encoding)
 
-    def row(name: str, numbers: Intake, role: Role = "") -> _Row:
-        counts = (numbers.read, numbers.new, numbers.already, numbers.failed)
-        cells = (*map(format_count, counts), format_size(numbers.size))
+
+def _outcome(
+    finished: RestoreFinished | ImportFinished,
+    header: tuple[str, ...],
+    width: int,
+    encoding: str,
+) -> list[Line]:
+    """Lay out numbers, then octets: a row for each mailbox, and one for their sum."""
+
+    def row(name: str, numbers: Return | Intake, role: Role = "") -> _Row:
+        cells = (*map(format_count, numbers.counts), format_size(numbers.size))
         return _Row(encodable(name, encoding), cells, "bad" if numbers.failed else role)
 
     rows = [row(safe(name), numbers) for name, numbers in finished.mailboxes]
-    header = ("read", "would be new" if dry_run else "new", "already", "failed", "bytes")
     return _table(header, [*rows, row("total", finished.total, "total")], width)
 
 

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+import sys
+from typing import TYPE_CHECKING, Final
 
 from tests.rows.network import NETWORK
-from tests.rows.row import Row
 from tests.rows.sign_in import SIGN_IN
+
+if TYPE_CHECKING:
+    from tests.rows.row import Row
 
 SECTIONS: Final[dict[str, dict[int, Row]]] = {
     "Network and TLS": NETWORK,
@@ -19,8 +22,8 @@ ROWS: Final[dict[int, Row]] = {number: row for rows in SECTIONS.values() for num
 
 HEAD: Final = """# What can go wrong, and the tests that show what becomes of it
 
-Made by `python -m tests.rows.table`; the tests check that it is current. A row keeps its number for ever, and a test that
-is named `test_f012_…` belongs to row 12. Every test named here passes in each run of `.ci/run`, or the commit is red.
+Made by `python -m tests.rows.table`; the tests check that it is current. A row keeps its number for ever, and a test
+that is named `test_f012_…` belongs to row 12. Every test named here runs in `.ci/run`, as root and with servers.
 """
 
 
@@ -44,4 +47,4 @@ def _line(number: int, row: Row) -> str:
 
 
 if __name__ == "__main__":
-    print(markdown(), end="")
+    sys.stdout.write(markdown())

@@ -227,7 +227,7 @@ def _take(box: OpenMailbox, messages: Sequence[RemoteMessage], batch: Batch, wor
             gone += 1
         else:
             work.count(name, failed=1)
-            work.codes.add(ExitCode.PARTIAL)
+            work.codes.add(arrival.code)
             work.report(Failed(name, arrival.uid, arrival.reason))
         if work.stop() is not None:
             break

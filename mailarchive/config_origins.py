@@ -32,6 +32,8 @@ _BUILT_IN: Final[dict[str, Any]] = {
     "keep_unread": False,
     "min_copies_age": None,
     "max_delete": None,
+    "max_wait": "60s",
+    "max_bytes": None,
 }
 _VARIABLES: Final = {"mailboxes": "MAILBOX"}
 """Names of options in variables, where they are not those of the keys."""

@@ -20,6 +20,7 @@ from mailarchive.config_values import (
     Account,
     Config,
     DeletionKeys,
+    LimitKeys,
     OAuthKeys,
     did_you_mean,
     quoted,
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
 _TOP_KEYS = ("archive", "defaults", "account")
 _DELETION_KEYS = ("delete", "delete_method", "keep_flagged", "keep_unread", "min_copies_age", "max_delete")
-_SELECTION_KEYS = ("older_than", "mailboxes", "format", "layout", *_DELETION_KEYS)
+_LIMIT_KEYS = ("max_wait", "max_bytes")
+_SELECTION_KEYS = ("older_than", "mailboxes", "format", "layout", *_DELETION_KEYS, *_LIMIT_KEYS)
 _PROOF_KEYS = ("password_command", "password_file", "keyring", "oauth")
 _ACCOUNT_KEYS = ("server", "user", "tunnel", "archive", *_PROOF_KEYS, *_SELECTION_KEYS, "ca_file")
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
@@ -130,6 +132,7 @@ class _Reader:
         self.fitting(at, selection)
         if address is None:
             return None
+        limits = LimitKeys(**{key: selection.pop(key) for key in _LIMIT_KEYS if key in selection})
         deletion = DeletionKeys(**{key: selection.pop(key) for key in _DELETION_KEYS if key in selection})
         return Account(
             name,
@@ -141,6 +144,7 @@ class _Reader:
             oauth=oauth,
             ca_file=ca_file,
             deletion=deletion,
+            limits=limits,
             tunnel=tunnel,
             **selection,
         )
@@ -231,6 +235,8 @@ class _Reader:
             "keep_unread": self.flag((*at, "keep_unread"), given.get("keep_unread")),
             "min_copies_age": self.age((*at, "min_copies_age"), given.get("min_copies_age")),
             "max_delete": self.number((*at, "max_delete"), given.get("max_delete")),
+            "max_wait": self.measure((*at, "max_wait"), given.get("max_wait")),
+            "max_bytes": self.measure((*at, "max_bytes"), given.get("max_bytes")),
         }
         return {key: value for key, value in found.items() if value is not None}
 
@@ -246,6 +252,19 @@ class _Reader:
 
         try:
             parse_age(text)
+        except DateSyntaxError as error:
+            self.problem(at, error.message, error.hint)
+        return text
+
+    def measure(self, at: tuple[str, ...], value: Any) -> str | None:
+        """Read a duration or a size, whichever the key is for."""
+        text = self.text(at, value)
+        if text is None:
+            return None
+        from mailarchive.dates import DateSyntaxError, parse_duration, parse_size
+
+        try:
+            (parse_duration if at[-1] == "max_wait" else parse_size)(text)
         except DateSyntaxError as error:
             self.problem(at, error.message, error.hint)
         return text

@@ -43,6 +43,19 @@ class DeletionKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitKeys:
+    """What the configuration says about patience and transfer, as it was written; None where it says nothing.
+
+    Attributes:
+        max_wait: A duration that `dates.parse_duration` reads: so long a run waits for a server that asks for it.
+        max_bytes: A size that `dates.parse_size` reads: so much a run may fetch.
+    """
+
+    max_wait: str | None = None
+    max_bytes: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OAuthKeys:
     """What the configuration says about OAuth2: a helper of the user's, or a client id with a provider.
 
@@ -84,6 +97,7 @@ class Account:
         ca_file: Certificates of the authorities to trust instead of the system's.
         tunnel: A command that speaks IMAP and is signed in already, instead of a connection.
         deletion: What it says about deleting on the server.
+        limits: What it says about patience and transfer.
         format: Of its archive, which is fixed when that is made; None for any. `layout`: how its folders lie.
     """
 
@@ -98,6 +112,7 @@ class Account:
     mailboxes: tuple[str, ...] = ()
     ca_file: Path | None = None
     deletion: DeletionKeys = field(default_factory=DeletionKeys)
+    limits: LimitKeys = field(default_factory=LimitKeys)
     format: str | None = None
     layout: str | None = None
     tunnel: str | tuple[str, ...] | None = None

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mailarchive.events import Planned
     from mailarchive.expunge import How
     from mailarchive.job import Deletion, Work
-    from mailarchive.model import Mailbox, Quota
+    from mailarchive.model import UID, UIDL, ItemState, Mailbox, Quota
     from mailarchive.plan import MailboxPlan, Plan
     from mailarchive.ports import Manifest, Source
 
@@ -62,6 +62,7 @@ class Course:
         self._quota: Quota | None = None
         self._remover: Remover | None = None
         self._how: How | None = None
+        self._mailboxes: Sequence[Mailbox] = ()
         self._sane = False
         self._clock = ""
 
@@ -100,6 +101,7 @@ class Course:
         work = self._work
         work.policy = replace(work.policy, flagless=not self._source.capabilities.flags)
         mailboxes, unread = self._source.mailboxes()
+        self._mailboxes = mailboxes
         for sentence in unread:
             work.warn(sentence)
         if self._deletion is not None and mailboxes:
@@ -187,7 +189,16 @@ class Course:
             held=held,
             archived_before=deletion.archived_before,
             quota=self._quota,
+            settle=self._settle,
         )
+
+    def _settle(self, mailbox: str) -> Mapping[UID | UIDL, ItemState]:
+        """Look on a new line what became of what this run intended in a mailbox."""
+        run = self._work.run.id
+        batches = [each for each in self._work.catalogue.open_batches() if (each.run, each.mailbox) == (run, mailbox)]
+        states = reconcile.settle(self._source, self._work, batches, self._mailboxes, self._begun(), may_delete=True)
+        self._finish_in_trash()
+        return states
 
     def _begun(self) -> Manifest:
         """Begin the manifest and the run, once."""
@@ -216,16 +227,17 @@ class Course:
     def _finish_in_trash(self) -> None:
         """Remove from Gmail's trash what an interrupted deletion has left there, or say that it is there."""
         work, how, remover = self._work, self._how, self._remover
-        if not work.stranded or how is None or how.trash is None:
+        rows, work.stranded = work.stranded, []
+        if not rows or how is None or how.trash is None:
             return
         gone = 0
         if how.method is Method.GMAIL and remover is not None and not remover.held:
             try:
-                gone = stranded.remove(self._source, work, how.trash, work.stranded)
+                gone = stranded.remove(self._source, work, how.trash, rows)
             except MailboxError as error:
                 work.warn(error.message, how.trash.name)
             remover.deleted += gone
-        stranded.tell(work, len(work.stranded) - gone, how.trash)
+        stranded.tell(work, len(rows) - gone, how.trash)
 
     def _finished(self, trouble: MailarchiveError | None, seconds: float) -> Finished:
         work, remover = self._work, self._remover

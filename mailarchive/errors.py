@@ -127,25 +127,47 @@ class UnreachableError(AccountError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class NoLineError(UnreachableError):
+    """There is no line at all: nobody listens, no answer to the connection, no such host."""
+
+
 class SignInError(AccountError):
-    """The server refused the user or the password; never tried again in the same run (lock-out)."""
+    """The server refused the user or the password; never tried again in the same run (lock-out).
+
+    A temporary one is a server that has let us in and gives nothing, which may mean something else.
+    """
 
     exit_code = ExitCode.SIGN_IN
 
 
 class ProtocolError(AccountError):
-    """What the server says makes no sense."""
+    """What the server says makes no sense.
+
+    Args:
+        uid: The message in whose answer it stands, if that is known: on another line the others may come.
+    """
 
     exit_code = ExitCode.PROTOCOL
 
+    def __init__(self, message: str, *, hint: str = "", uid: int | str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.uid = uid
+
 
 class LaterError(AccountError):
-    """The server asks for patience (throttled, in use, over a limit)."""
+    """The server asks for patience (throttled, in use, over a limit).
+
+    Args:
+        after: Seconds that the server asks to wait; None if it does not say.
+        final: Whether waiting is in vain in this run: a limit of the day, a budget of ours.
+    """
 
     exit_code = ExitCode.LATER
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", after: float | None = None, final: bool = False) -> None:
         super().__init__(message, hint=hint, temporary=True)
+        self.after = after
+        self.final = final
 
 
 class ArchiveError(MailarchiveError):

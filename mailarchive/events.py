@@ -303,6 +303,14 @@ class ImportFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """The server asks for patience, or the line broke: after some seconds the run tries again."""
+
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """Messages that were listed have been removed since, by another hand."""
 
@@ -481,6 +489,7 @@ Event: TypeAlias = (
     | Imported
     | NotImported
     | ImportFinished
+    | Waiting
     | Warned
     | MailboxFinished
     | Finished

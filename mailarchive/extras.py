@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
+    from mailarchive.errors import AccountError
     from mailarchive.messages import Messages, Remembered
     from mailarchive.model import UID, UIDL, Mailbox, Quota
     from mailarchive.ports import Chunk
@@ -103,6 +104,20 @@ class HasAdvice(Protocol):
     @property
     def advice(self) -> Sequence[str]:
         """Sentences of ours."""
+        ...
+
+
+@runtime_checkable
+class CanRenew(Protocol):
+    """A source that can go on on a new line."""
+
+    def renew(self, error: AccountError, *, achieved: bool = False) -> None:
+        """Wait and sign in on a new line, or raise the error if that makes no sense.
+
+        Args:
+            error: What went wrong.
+            achieved: Whether anything came of the last attempt.
+        """
         ...
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, NewType
 
+from mailarchive.errors import ExitCode
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
@@ -164,11 +166,13 @@ class NotFetched:
     Attributes:
         reason: One phrase; foreign text is possible.
         gone: Whether another hand has removed it since it was listed.
+        code: What a run that meets it ends with, unless it is gone.
     """
 
     uid: UID | UIDL
     reason: str
     gone: bool = False
+    code: ExitCode = ExitCode.PARTIAL
 
 
 @dataclass(frozen=True, slots=True)

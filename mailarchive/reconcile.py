@@ -1,4 +1,4 @@
-r"""Settles what an earlier run intended to delete and nobody knows the end of (`safety.md` section 9).
+r"""Settles what a run intended to delete and nobody knows the end of (`safety.md` section 9).
 
 The law of this room: the server shows how far it came. What is gone was deleted; what is still there loses our mark,
 and only the present selection may delete it. An old run's authority is never used again. Strangers' marks that were
@@ -37,9 +37,14 @@ def settle(
     manifest: Manifest,
     *,
     may_delete: bool,
-) -> None:
-    """Look at every open batch and close it, as far as this run may."""
+) -> dict[UID | UIDL, ItemState]:
+    """Look at every open batch and close it, as far as this run may.
+
+    Returns:
+        What became of each message; those of a batch that could not be looked at are left out.
+    """
     named = {mailbox.name: mailbox for mailbox in mailboxes}
+    states: dict[UID | UIDL, ItemState] = {}
     for batch in batches:
         mailbox = named.get(batch.mailbox)
         if mailbox is None or not mailbox.selectable:
@@ -48,12 +53,13 @@ def settle(
         try:
             if may_delete:
                 with source.select(mailbox) as writable:
-                    _writing(writable, work, manifest, batch, mailboxes)
+                    states |= _writing(writable, work, manifest, batch, mailboxes)
             else:
                 with source.open(mailbox) as box:
-                    _looking(box, work, manifest, batch)
+                    states |= _looking(box, work, manifest, batch)
         except MailboxError as error:
             work.warn(f"what run {batch.run} left open could not be settled: {error.message}", batch.mailbox)
+    return states
 
 
 def _missing(work: Work, manifest: Manifest, batch: OpenBatch) -> None:
@@ -73,12 +79,11 @@ def _all(batch: OpenBatch, state: ItemState) -> dict[UID | UIDL, ItemState]:
 
 def _writing(
     box: WritableMailbox, work: Work, manifest: Manifest, batch: OpenBatch, mailboxes: Sequence[Mailbox]
-) -> None:
+) -> Mapping[UID | UIDL, ItemState]:
     """Settle a batch in a run that may delete: our marks come off, those of strangers go back."""
     if box.status.uidvalidity != batch.uidvalidity:
         reason = "the server has numbered the mailbox anew"
-        _close(work, manifest, batch, _all(batch, ItemState.ABANDONED), reason=reason, given_back=batch.lifted)
-        return
+        return _close(work, manifest, batch, _all(batch, ItemState.ABANDONED), reason=reason, given_back=batch.lifted)
     if batch.lifted:
         _give_back(box, work, manifest, batch)
         batch = replace(batch, lifted=frozenset())
@@ -92,7 +97,7 @@ def _writing(
         for object_id in box.in_trash(ids.keys() - {""}, trash):
             states[ids[object_id]] = ItemState.IN_TRASH
         work.stranded += [row for row, _ in batch.items if states[row.uid] is ItemState.IN_TRASH]
-    _close(work, manifest, batch, states)
+    return _close(work, manifest, batch, states)
 
 
 def _give_back(box: WritableMailbox, work: Work, manifest: Manifest, batch: OpenBatch) -> None:
@@ -121,12 +126,11 @@ def _write_given_back(manifest: Manifest, batch: OpenBatch, uids: Iterable[UID |
         manifest.write(type="given_back", mailbox=batch.mailbox, uidvalidity=batch.uidvalidity, **named(uid))
 
 
-def _looking(box: OpenMailbox, work: Work, manifest: Manifest, batch: OpenBatch) -> None:
+def _looking(box: OpenMailbox, work: Work, manifest: Manifest, batch: OpenBatch) -> Mapping[UID | UIDL, ItemState]:
     """Settle what is gone, in a run that may not delete; marks that were left behind stay open, and are told."""
     if box.status.uidvalidity != batch.uidvalidity:
         reason = "the server has numbered the mailbox anew"
-        _close(work, manifest, batch, _all(batch, ItemState.ABANDONED), reason=reason)
-        return
+        return _close(work, manifest, batch, _all(batch, ItemState.ABANDONED), reason=reason)
     states, marked = _states(box, batch)
     for uid in marked:
         if states[uid] is ItemState.ROLLED_BACK:
@@ -134,7 +138,7 @@ def _looking(box: OpenMailbox, work: Work, manifest: Manifest, batch: OpenBatch)
     if batch.method is Method.GMAIL:
         # Whether it is in the trash still is for a run that may look there and go on.
         states = {uid: ItemState.INTENT if state is ItemState.GONE else state for uid, state in states.items()}
-    _close(work, manifest, batch, states)
+    return _close(work, manifest, batch, states)
 
 
 def _states(box: OpenMailbox, batch: OpenBatch) -> tuple[dict[UID | UIDL, ItemState], set[UID | UIDL]]:
@@ -190,14 +194,15 @@ def _close(
     *,
     reason: str = "",
     given_back: frozenset[UID | UIDL] = frozenset(),
-) -> None:
-    """Record what came of a batch, and tell it."""
+) -> Mapping[UID | UIDL, ItemState]:
+    """Record what came of a batch, and tell it; gives the states again."""
+    of = batch.run if batch.run != work.run.id else None
     for row, _ in batch.items:
         state = states[row.uid]
         if state is not ItemState.INTENT:
             manifest.write(
                 type="expunged" if state.deleted else "kept",
-                of=batch.run,
+                of=of,
                 mailbox=batch.mailbox,
                 uidvalidity=batch.uidvalidity,
                 **named(row.uid),
@@ -226,3 +231,4 @@ def _close(
         work.warn(f"{len(waiting)} {what}", batch.mailbox)
     if reason:
         work.warn(f"{reason}, so what run {batch.run} left open there cannot be settled", batch.mailbox)
+    return states

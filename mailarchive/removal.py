@@ -15,15 +15,15 @@ from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailboxErro
 from mailarchive.events import Deleting, Expunged, Kept
 from mailarchive.examining import Examiner
 from mailarchive.expunge import Guards, How, Refusal
-from mailarchive.extras import HasQuota
+from mailarchive.extras import CanRenew, HasQuota
 from mailarchive.model import ALL, ItemState, Method, in_order, named
 from mailarchive.policy import Keep
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from mailarchive.expunge import ExpungeOrder
+    from mailarchive.expunge import ExpungeOrder, OrderItem
     from mailarchive.job import Work
     from mailarchive.model import UID, UIDL, Quota
     from mailarchive.plan import MailboxPlan
@@ -45,6 +45,8 @@ class Remover:
         quota: What the server said before the run.
         deleted: How many messages have left their place.
         secured: Whether the archive was made durable in this run.
+        settle: Looks what became of what this run intended in a mailbox, by its name, after a line broke there; gives
+            the state of each message.
     """
 
     source: Source
@@ -56,6 +58,7 @@ class Remover:
     quota: Quota | None = None
     deleted: int = 0
     secured: bool = False
+    settle: Callable[[str], Mapping[UID | UIDL, ItemState]] = field(default=lambda _: {})
 
     def mailbox(self, part: MailboxPlan, archived: Sequence[UID | UIDL] = ()) -> None:
         """Remove what may be removed of one mailbox: what the plan found archived, and what this run has archived."""
@@ -75,14 +78,36 @@ class Remover:
         try:
             if ward.left:
                 self._secure()
-                with self.source.select(part.mailbox) as box:
-                    ward.empty(box)
+                self._empty(ward)
         except MailboxError as error:
             self.work.warn(error.message, name)
+            ward.keep_doubtful()
             ward.keep(ward.left, Refusal.GUARD, error.message)
         except (AccountError, ArchiveError):
+            ward.keep_doubtful()
             ward.keep(ward.left, Refusal.NOT_REACHED)
             raise
+
+    def _empty(self, ward: _Ward) -> None:
+        """Work through a mailbox; after a line that broke, look first what became of the last step, and go on.
+
+        Nothing is repeated: what is still there is examined, proved and ordered anew.
+        """
+        broken = False
+        while True:
+            before = len(ward.left)
+            try:
+                if broken:
+                    ward.resume(self.settle(ward.name))
+                with self.source.select(ward.part.mailbox) as box:
+                    ward.empty(box)
+            except AccountError as error:
+                if not isinstance(self.source, CanRenew):
+                    raise
+                self.source.renew(error, achieved=len(ward.left) < before)
+                broken = True
+            else:
+                return
 
     def _secure(self) -> None:
         """Make the archive durable once, whoever wrote it: a copy that is only in memory proves nothing."""
@@ -110,11 +135,17 @@ class Remover:
 
 @dataclass(slots=True)
 class _Ward:
-    """The candidates of one mailbox; `left` are those of which nothing is decided yet."""
+    """The candidates of one mailbox.
+
+    Attributes:
+        left: Those of which nothing is decided yet.
+        doubtful: What was intended and nobody knows the end of, because the line broke.
+    """
 
     remover: Remover
     part: MailboxPlan
     left: set[UID | UIDL]
+    doubtful: ExpungeOrder | None = None
     name: str = field(init=False)
     work: Work = field(init=False)
 
@@ -169,6 +200,7 @@ class _Ward:
         if order is None:
             return
         number = self._intend(box, order)
+        self.doubtful = order
         try:
             result = box.expunge(order)
             # Silence is no absence: what is said to be gone is asked for in another way.
@@ -176,12 +208,27 @@ class _Ward:
             doubted = set(box.present(deleted)) if deleted else set()
         except MailboxError as error:
             # What was marked stays open in the journal, and the next run looks.
+            self.doubtful = None
             self.keep(order.uids, Refusal.UNKNOWN, error.message)
             raise
-        except AccountError:
-            self.keep(order.uids, Refusal.UNKNOWN)
-            raise
+        self.doubtful = None
         self._record(number, order, _doubting(result, doubted))
+
+    def keep_doubtful(self) -> None:
+        """Keep what nobody knows the end of: it stays open in the journal, and the next run looks."""
+        order, self.doubtful = self.doubtful, None
+        if order is not None:
+            self.keep(order.uids, Refusal.UNKNOWN)
+
+    def resume(self, states: Mapping[UID | UIDL, ItemState]) -> None:
+        """Take note of what a look on a new line has shown; what is there as it was may be examined again."""
+        order, self.doubtful = self.doubtful, None
+        for item in order.items if order is not None else ():
+            state = states.get(item.uid, ItemState.INTENT)
+            if state.deleted or state is ItemState.MARKED:
+                self._end(item, state)
+            elif state is not ItemState.ROLLED_BACK:
+                self.keep([item.uid], Refusal.UNKNOWN)
 
     def _how(self) -> How:
         """Give the method for this mailbox.
@@ -261,17 +308,22 @@ class _Ward:
         """Count and tell what became of each message."""
         for item in order.items:
             state = result.states[item.uid]
-            if state.deleted:
-                self.left.discard(item.uid)
-                self.remover.deleted += 1
-                self.work.count(self.name, deleted=1)
-                self.work.report(Expunged(self.name, item.uid, item.digest, item.size, state))
-            elif state is ItemState.MARKED:
-                self.keep([item.uid], Refusal.MARKED)
+            if state.deleted or state is ItemState.MARKED:
+                self._end(item, state)
             elif state is ItemState.INTENT:
                 self.keep([item.uid], Refusal.UNKNOWN)
             else:
                 self.keep([item.uid], Refusal.IGNORED, result.reason)
+
+    def _end(self, item: OrderItem, state: ItemState) -> None:
+        """Count and tell one message of which all was done that the method can do."""
+        if not state.deleted:
+            self.keep([item.uid], Refusal.MARKED)
+            return
+        self.left.discard(item.uid)
+        self.remover.deleted += 1
+        self.work.count(self.name, deleted=1)
+        self.work.report(Expunged(self.name, item.uid, item.digest, item.size, state))
 
     def _draw_conclusions(self, order: ExpungeOrder, result: ExpungeResult) -> None:
         """Stop where the server has shown that it is not to be trusted with a deletion."""

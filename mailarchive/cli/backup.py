@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @kind_options
 @selection_options
 @deletion_options(whether=True)
+@click.option("--max-bytes", metavar="SIZE", help="Fetch no more than 500M, 2G in this run; the next one goes on.")
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @with_shared
 def backup(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **options: Any) -> int:

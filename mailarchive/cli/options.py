@@ -160,6 +160,11 @@ _SERVER = (
     click.option("--ca-file", metavar="FILE", type=click.Path(), help="Trust these authorities (PEM)."),
     click.option("--fingerprint", metavar="SHA256", help="Trust this one certificate."),
     click.option("--wait", metavar="DURATION", help="Wait so long for another run on the archive: 90s, 10min, 2h."),
+    click.option(
+        "--max-wait",
+        metavar="DURATION",
+        help="Wait so long for a server that asks for it, or whose line broke; 0s for not at all.  [default: 60s]",
+    ),
 )
 _PLACES = {
     "to": "The archive of a one-off URL; made if it is missing.",

@@ -23,14 +23,17 @@ from mailarchive.cli.options import open_screen, show_traceback
 from mailarchive.cli.proving import proof_of
 from mailarchive.cli.zone import now
 from mailarchive.errors import ArchiveError, BusyError, ExitCode, MailarchiveError, worst
-from mailarchive.events import Warned
+from mailarchive.events import Waiting, Warned
 from mailarchive.model import Run
 from mailarchive.prune import prune
 from mailarchive.restore import undo
 from mailarchive.sources import Purpose, connect
+from mailarchive.sources.patience import Patience
+from mailarchive.sources.retry import PatientSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from types import FrameType, TracebackType
     from typing import Self
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from mailarchive.policy import Policy
     from mailarchive.ports import Archive, Catalogue, Source
     from mailarchive.screen import Screen
+    from mailarchive.sources.imap import ImapSource
+    from mailarchive.sources.pop import PopSource
 
 
 _Thing = TypeVar("_Thing")
@@ -256,7 +261,9 @@ def run_undo(target: Target, of: str, screen: Screen, interrupt: Interrupt, *, d
         )
 
     purpose = Purpose.READ if dry_run else Purpose.RESTORE
-    return _carry_out(job, target, run, screen, interrupt, purpose=purpose, dry_run=dry_run, must_exist=True)
+    return _carry_out(
+        job, target, run, screen, interrupt, purpose=purpose, dry_run=dry_run, must_exist=True, persevering=False
+    )
 
 
 class _Task(NamedTuple):
@@ -320,6 +327,7 @@ def _carry_out(
     purpose: Purpose,
     dry_run: bool,
     must_exist: bool = False,
+    persevering: bool = True,
 ) -> ExitCode:
     """Open archive, catalogue and server, do the job, and close them whatever happens.
 
@@ -332,6 +340,7 @@ def _carry_out(
         purpose: What the session may be used for.
         dry_run: Whether the archive is only looked at.
         must_exist: Whether an archive that is not there yet is an error.
+        persevering: Whether a new line is tried after one that broke.
     """
     with ExitStack() as stack:
         # A new archive is made only after the sign-in, so that a slip in the address leaves nothing behind; one that
@@ -340,13 +349,26 @@ def _carry_out(
         if is_new and must_exist:
             raise ArchiveError(f"there is no archive in {target.archive}", hint="mailarchive backup makes one")
         places = None if is_new or dry_run else open_places(stack, target, run, screen, dry_run=dry_run)
-        source = connect(target.address, proof_of(target), target.trust, purpose=purpose, tunnel=target.tunnel)
-        stack.enter_context(source)
+        source = stack.enter_context(_connected(target, purpose, screen, interrupt, persevering=persevering))
         archive, catalogue = places or open_places(stack, target, run, screen, dry_run=dry_run)
         # Only now: a Ctrl-C at the password prompt or while connecting ends the program at once.
         with interrupt:
             finished = job(source, archive, catalogue)
     return finished.exit_code
+
+
+def _connected(
+    target: Target, purpose: Purpose, screen: Screen, interrupt: Interrupt, *, persevering: bool
+) -> AbstractContextManager[Source]:
+    """Sign in; what only reads, or looks before it goes on, can do so again after a line that broke."""
+
+    def begin() -> ImapSource | PopSource:
+        return connect(target.address, proof_of(target), target.trust, purpose=purpose, tunnel=target.tunnel)
+
+    if not persevering:
+        return begin()
+    patience = Patience(target.max_wait, stop=interrupt, tell=lambda why, seconds: screen(Waiting(why, seconds)))
+    return PatientSource(begin, patience, target.max_bytes)
 
 
 def _check(target: Target) -> bool:

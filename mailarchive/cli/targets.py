@@ -7,16 +7,16 @@ connected or asked for yet.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from mailarchive.address import Security, looks_like_url, parse_url
 from mailarchive.archives.marker import KINDS, Kind
 from mailarchive.cli.options import converted
-from mailarchive.config_values import DeletionKeys
+from mailarchive.config_values import DeletionKeys, LimitKeys
 from mailarchive.credentials import PasswordSources
 from mailarchive.errors import UsageError
 from mailarchive.sources.tls import Trust, normal_fingerprint
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from mailarchive.config_values import OAuthKeys
 
 
+MAX_WAIT: Final = 60.0
+"""Seconds of patience with a server, where nothing else is said."""
+_NO_LIMITS: Final = LimitKeys()
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One account on one server, its archive, and how to get in.
@@ -40,6 +45,8 @@ class Target:
         older_than: The account's own selection; the command line comes before it. `mailboxes` likewise.
         oauth: How the account signs in by OAuth2, unless the command line gives a password.
         wait: Seconds to wait for another run on the archive.
+        max_wait: Seconds to wait for a server that asks for it, or whose line broke.
+        max_bytes: Octets of messages that a run may fetch; None for any number.
         remember: Whether the absence of the archive is an error in later runs; not for one that is soon removed.
         deletion: What the account says about deleting; the command line comes before it.
         config: The configuration, if it does not stand where it is looked for.
@@ -57,6 +64,8 @@ class Target:
     older_than: str | None = None
     mailboxes: tuple[str, ...] = ()
     wait: float = 0.0
+    max_wait: float = MAX_WAIT
+    max_bytes: int | None = None
     remember: bool = True
     deletion: DeletionKeys = field(default_factory=DeletionKeys)
     config: Path | None = None
@@ -112,7 +121,7 @@ def targets(
     if urls:
         if len(accounts) > 1:
             raise UsageError("a URL stands alone", hint="run the command once for each server")
-        return [_one_off(urls[0], options, environ, wait, place=place, may_ask=may_ask)]
+        return [_limited(_one_off(urls[0], options, environ, wait, place=place, may_ask=may_ask), options)]
     if options[place]:
         raise UsageError(f"--{place} goes with a URL; an account has its archive in the configuration")
     if options.get("format") or options.get("layout"):
@@ -124,9 +133,18 @@ def targets(
     named = Path(shared.config) if shared.config else None
     config = load(named, environ=environ)
     return [
-        _of_account(account, options, environ, wait, named=named, may_ask=may_ask)
+        _limited(_of_account(account, options, environ, wait, named=named, may_ask=may_ask), options, account.limits)
         for account in config.select(accounts)
     ]
+
+
+def _limited(target: Target, options: Mapping[str, Any], keys: LimitKeys = _NO_LIMITS) -> Target:
+    """Add the patience and the budget, of the command line or else of the account."""
+    from mailarchive import dates
+
+    patience = converted("--max-wait", options.get("max_wait") or keys.max_wait, dates.parse_duration)
+    budget = converted("--max-bytes", options.get("max_bytes") or keys.max_bytes, dates.parse_size)
+    return replace(target, max_wait=MAX_WAIT if patience is None else patience, max_bytes=budget)
 
 
 def _of_account(

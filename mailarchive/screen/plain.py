@@ -27,6 +27,7 @@ from mailarchive.events import (
     Started,
     Verified,
     VerifyFinished,
+    Waiting,
     Warned,
 )
 from mailarchive.screen.reports import (
@@ -130,6 +131,7 @@ class Plain:
             Held: self._on_held,
             Gone: self._on_gone,
             Kept: self._on_kept,
+            Waiting: self._on_waiting,
             Settled: self._on_settled,
             NotPutBack: self._on_not_put_back,
             RestoreFinished: self._on_restore_finished,
@@ -234,6 +236,10 @@ class Plain:
     def _on_gone(self, event: Gone) -> None:
         if self._verbose:
             self._err(Line(f"{safe(event.mailbox)}: {messages(event.count)} removed by another hand meanwhile"))
+
+    def _on_waiting(self, event: Waiting) -> None:
+        seconds = max(1, round(event.seconds))
+        self._note(f"{safe(event.reason, limit=LONG)}; trying again in {seconds} s", "warn", urgent=False)
 
     def _on_kept(self, event: Kept) -> None:
         if self._verbose:

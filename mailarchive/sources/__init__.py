@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mailarchive.address import ServerAddress
     from mailarchive.secret import Proof
     from mailarchive.sources.imap import ImapSource
+    from mailarchive.sources.imap_session import Session
     from mailarchive.sources.pop import PopSource
     from mailarchive.sources.tls import Trust
     from mailarchive.sources.tunnel import Tunnel
@@ -60,13 +61,16 @@ def connect(
     from mailarchive.sources.imap_session import enter, sign_in
 
     phases = {Purpose.READ: Phase.READING, Purpose.DELETE: Phase.DELETING, Purpose.RESTORE: Phase.RESTORING}
-    if tunnel is not None:
-        session = enter(tunnel.open(address.host), address)
-    elif address.security is Security.TUNNEL:
+    if tunnel is None and address.security is Security.TUNNEL:
         raise UsageError("the command of a tunnel stands in the configuration", hint="name the account")
-    else:
-        session = _let_in(lambda secret: sign_in(address, secret, trust), proof)
-    source = ImapSource(session, phases[purpose])
+
+    def begin() -> Session:
+        if tunnel is not None:
+            return enter(tunnel.open(address.host), address)
+        return _let_in(lambda secret: sign_in(address, secret, trust), proof)
+
+    session = begin()
+    source = ImapSource(session, phases[purpose], begin)
     try:
         source.introduce()
     except BaseException:

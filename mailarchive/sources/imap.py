@@ -23,7 +23,7 @@ from mailarchive.sources.imap_gate import Phase
 from mailarchive.sources.imap_lexer import OversizedError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from types import TracebackType
 
     from mailarchive.expunge import ExpungeOrder
@@ -44,11 +44,25 @@ _EXISTS = re.compile(rb"\* (\d{1,10}) EXISTS\b", re.IGNORECASE)
 
 
 class ImapSource:
-    """One signed-in IMAP account; see `ports.Source`. Use it as a context manager: it logs out."""
+    """One signed-in IMAP account; see `ports.Source`. Use it as a context manager: it logs out.
 
-    def __init__(self, session: Session, most: Phase = Phase.READING) -> None:
+    Args:
+        session: Signed in.
+        most: The most that may be done in it.
+        connect: Signs in anew; without it, a line that broke is the end.
+    """
+
+    def __init__(
+        self, session: Session, most: Phase = Phase.READING, connect: Callable[[], Session] | None = None
+    ) -> None:
+        self._most = most
+        self._connect = connect
+        self._alerts: list[str] = []
+        self._begin(session)
+
+    def _begin(self, session: Session) -> None:
         self._session = session
-        self._commands = Commands(session, most)
+        self._commands = Commands(session, self._most)
         capability = session.capability
         self.capabilities = Capabilities(
             uidplus=bool({"UIDPLUS", "IMAP4REV2"} & capability),
@@ -76,6 +90,14 @@ class ImapSource:
                     self._commands.skip()
         self._session.wire.close()
 
+    def renew(self) -> None:
+        """Drop the line and sign in on a new one; mailboxes that are open are so no longer."""
+        assert self._connect is not None
+        self._alerts = self.alerts
+        self.close(polite=False)
+        self._begin(self._connect())
+        self.introduce()
+
     def introduce(self) -> None:
         """Tell a server that asks for it which program this is (RFC 2971), and nothing else.
 
@@ -93,7 +115,7 @@ class ImapSource:
     @property
     def alerts(self) -> list[str]:
         """What the server wants a human to read (RFC 9051 section 7.1), foreign text."""
-        return self._commands.alerts
+        return [*self._alerts, *self._commands.alerts]
 
     def mailboxes(self) -> tuple[list[Mailbox], list[str]]:
         """List the mailboxes, and a sentence for each line that could not be read."""

@@ -30,9 +30,12 @@ _TEXT = re.compile(rb"\* (?:OK|NO|BAD|PREAUTH)\b", re.IGNORECASE)
 _LITERAL_AT_END = re.compile(rb"\{(\d{1,20})\+?\}\r?\n\Z")
 _LATER = re.compile(
     r"\[(?:THROTTLED|LIMIT|UNAVAILABLE|INUSE)\]|Suggested Backoff Time|throttled|Too many simultaneous"
-    r"|Maximum number of connections|session expired",
+    r"|Maximum number of connections|session expired|exceeded .{0,20}bandwidth limits",
     re.IGNORECASE,
 )
+_FINAL = re.compile(r"session expired|exceeded .{0,20}bandwidth limits", re.IGNORECASE)
+"""The limits of a day (Gmail)."""
+_BACKOFF = re.compile(r"Suggested Backoff Time: (\d{1,12}) ?(milliseconds|seconds)?", re.IGNORECASE)
 _NOT_CONNECTED = re.compile(r"authenticated but not connected", re.IGNORECASE)
 _EXPUNGE = re.compile(rb"\* \d{1,10} EXPUNGE\b", re.IGNORECASE)
 
@@ -43,6 +46,13 @@ OCTETS = 256 * 1024 * 1024
 ALERTS = 20
 EAGER = 64 * 1024
 """Octets of a literal that is sent without waiting for the server to ask for it."""
+
+
+def later(peer: str, what: str, said: str) -> LaterError:
+    """Make the error for a server that asks for patience; `said` is its sentence, maybe with the time to wait."""
+    found = _BACKOFF.search(said)
+    after = None if found is None else int(found.group(1)) / (1 if (found.group(2) or "m")[0] in "sS" else 1000)
+    return LaterError(f"{peer} {what}: {said}", after=after, final=bool(_FINAL.search(said)))
 
 
 class Refused(Exception):  # noqa: N818 - a value between modules of this folder, mapped before it leaves it
@@ -60,11 +70,12 @@ class Refused(Exception):  # noqa: N818 - a value between modules of this folder
     def error(self, peer: str, what: str, otherwise: type[MailarchiveError] = MailboxError) -> MailarchiveError:
         """Make the error for it: later if the server asks for patience, else as the caller says."""
         if self.patience:
-            return LaterError(f"{peer} asks to wait: {self.said}")
+            return later(peer, "asks to wait", self.said)
         if _NOT_CONNECTED.search(self.said):
             return SignInError(
                 f"{peer} has let us in and gives nothing: {self.said}",
                 hint="on Exchange this is a wrong password, or a sign-in without the right to IMAP",
+                temporary=True,
             )
         return otherwise(f"{what}: {self.said}")
 
@@ -233,7 +244,7 @@ class Commands:
         if kind == b"BYE":
             said = self.wire.words(text)
             if _LATER.search(said):
-                raise LaterError(f"{self.wire.peer} closed the session: {said}")
+                raise later(self.wire.peer, "closed the session", said)
             raise UnreachableError(f"{self.wire.peer} closed the session: {said}", temporary=True)
         if kind in (b"OK", b"NO", b"BAD") and text[:7].upper() == b"[ALERT]":
             if len(self.alerts) < ALERTS:

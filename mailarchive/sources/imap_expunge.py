@@ -11,11 +11,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mailarchive.errors import LaterError, MailboxError, ProtocolError
+from mailarchive.errors import MailboxError, ProtocolError
 from mailarchive.model import DELETED, UID, ItemState, Method
 from mailarchive.ports import ExpungeResult
 from mailarchive.sources import uid_set
-from mailarchive.sources.imap_commands import LINE, Refused, quoted
+from mailarchive.sources.imap_commands import LINE, Refused, later, quoted
 from mailarchive.sources.imap_gate import CHANGING_LINE
 from mailarchive.sources.imap_items import GMAIL, read_all
 from mailarchive.sources.imap_list import Hits
@@ -345,7 +345,7 @@ class Expunger:
 
     def _impatient(self, refused: Refused) -> None:
         if refused.patience:
-            raise LaterError(f"{self._commands.wire.peer} asks to wait: {refused.said}") from None
+            raise later(self._commands.wire.peer, "asks to wait", refused.said) from None
 
     @property
     def _most(self) -> int:

@@ -286,7 +286,7 @@ def _careful(commands: Commands, line: bytes) -> Body | NotFetched | None:
     rest = read_items(commands.lexer, items)
     literal = next(rest, None)
     if literal is not None and literal.size:
-        _check_size(commands, literal)
+        _check_size(commands, literal, items.uid)
         return Body(commands, items, literal, rest)
     for _ in rest:
         raise ProtocolError(f"{commands.wire.peer} sent two bodies in one answer")
@@ -298,9 +298,9 @@ def _careful(commands: Commands, line: bytes) -> Body | NotFetched | None:
     return NotFetched(items.uid, EMPTY)
 
 
-def _check_size(commands: Commands, literal: Literal) -> None:
+def _check_size(commands: Commands, literal: Literal, uid: UID | None) -> None:
     if literal.size > DRAIN_CAP:
-        raise ProtocolError(f"{commands.wire.peer} announced a message of {literal.size} octets")
+        raise ProtocolError(f"{commands.wire.peer} announced a message of {literal.size} octets", uid=uid)
 
 
 class _Short(Body):

@@ -108,6 +108,11 @@ class PopSource:
         """Drop the line without QUIT, which undoes every DELE."""
         self.close(polite=False)
 
+    def renew(self) -> None:
+        """Drop the line without QUIT and sign in on a new one."""
+        self.abandon()
+        self.drop()
+
     def distrust(self) -> None:
         """Drop the line after an answer without text, which may have had more behind what looked like its end.
 

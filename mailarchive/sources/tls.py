@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mailarchive.errors import ConfigError, UnreachableError
+from mailarchive.errors import ConfigError, NoLineError, UnreachableError
 from mailarchive.sources import certificate
 from mailarchive.sources.wire import Wire
 
@@ -81,16 +81,18 @@ def dial(host: str, port: int) -> Wire:
         sock = _race(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except socket.gaierror as error:
         # A name that does not exist stays so; a resolver that does not answer may do so later.
-        raise UnreachableError(
+        raise NoLineError(
             f"cannot find {host} (for port {port}): {error.strerror}",
             hint="check the name of the server, and the network",
             temporary=error.errno == socket.EAI_AGAIN,
         ) from None
     except TimeoutError:
-        raise UnreachableError(f"{peer} did not answer for {CONNECT_TIMEOUT:.0f} s", temporary=True) from None
+        raise NoLineError(f"{peer} did not answer for {CONNECT_TIMEOUT:.0f} s", temporary=True) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise UnreachableError(f"cannot connect to {peer}: {reason}", temporary=True) from None
+        # Who resets the connection has taken it before.
+        kind = UnreachableError if isinstance(error, ConnectionResetError) else NoLineError
+        raise kind(f"cannot connect to {peer}: {reason}", temporary=True) from None
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return Wire(sock, peer)

@@ -289,7 +289,7 @@ class Wire:
     def _check_rate(self) -> None:
         if self._waited > SLOW:
             if self.received - self._since < SLOWEST * SLOW:
-                raise LaterError(f"{self.peer} sends less than {SLOWEST} octets a second")
+                raise LaterError(f"{self.peer} sends less than {SLOWEST} octets a second", final=True)
             self._waited, self._since = 0.0, self.received
 
     def _ended(self) -> UnreachableError:

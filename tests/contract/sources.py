@@ -16,6 +16,8 @@ from mailarchive.expunge import Evidence, Guards, approve
 from mailarchive.model import Location, Placement
 from mailarchive.policy import Policy
 from mailarchive.sources import Purpose, connect
+from mailarchive.sources.patience import Patience
+from mailarchive.sources.retry import PatientSource
 from mailarchive.sources.tls import Trust
 from tests import maildir
 from tests.command import mailarchive
@@ -141,6 +143,7 @@ class Rig:
         port: Of that protocol, without TLS.
         witness: Signs in over IMAP, with a client that is not ours.
         fill: Puts messages into INBOX, each with the date of its Received field.
+        patient: Whether the source tries again after a line that broke.
     """
 
     protocol: Protocol
@@ -149,11 +152,15 @@ class Rig:
     password: str
     witness: Callable[[], Witness]
     fill: Callable[[Sequence[bytes]], None]
+    patient: bool = False
 
-    def connect(self, purpose: Purpose = Purpose.READ) -> ImapSource | PopSource:
+    def connect(self, purpose: Purpose = Purpose.READ) -> ImapSource | PopSource | PatientSource:
         """Sign in."""
         address = ServerAddress(self.protocol, Security.NONE, "127.0.0.1", self.port, self.user)
-        return connect(address, self.password, Trust(), purpose=purpose)
+        if not self.patient:
+            return connect(address, self.password, Trust(), purpose=purpose)
+        patience = Patience(60.0, stop=lambda: None, tell=lambda *_: None)
+        return PatientSource(lambda: connect(address, self.password, Trust(), purpose=purpose), patience)
 
     def left(self) -> list[bytes]:
         """Give the octets of all messages in INBOX, in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from mailarchive.expunge import ExpungeOrder
     from mailarchive.model import Mailbox
     from mailarchive.ports import OpenMailbox, Source
-    from mailarchive.sources.imap import ImapSource
-    from mailarchive.sources.pop import PopSource
     from tests.conftest import MakeUser
     from tests.contract.sources import Rig
 
@@ -51,14 +50,16 @@ def demo() -> Iterator[DemoServer]:
     params=[
         "imap-demo",
         "pop-demo",
+        "imap-demo-patient",
+        "pop-demo-patient",
         *(pytest.param(f"{p}-dovecot", marks=pytest.mark.dovecot) for p in ("imap", "pop")),
     ]
 )
 def empty(request: pytest.FixtureRequest, demo: DemoServer) -> Rig:
     """Give an account without mail on each server in turn."""
-    protocol, _, server = request.param.partition("-")
+    protocol, server, *patient = request.param.split("-")
     if server == "demo":
-        return on_demo(protocol, demo, f"user{next(_NAMES)}")
+        return replace(on_demo(protocol, demo, f"user{next(_NAMES)}"), patient=bool(patient))
     make: MakeUser = request.getfixturevalue("dovecot_user")
     return on_dovecot(protocol, make())
 
@@ -97,7 +98,7 @@ def fetched(box: OpenMailbox, messages: Sequence[RemoteMessage]) -> dict[UID | U
     return found
 
 
-def absent(source: ImapSource | PopSource) -> UID | UIDL:
+def absent(source: Source) -> UID | UIDL:
     """Give the name of a message that was never there."""
     return UID(4_000_000_000) if source.capabilities.flags else UIDL("never.there")
 
@@ -268,7 +269,7 @@ def test_a_session_that_only_looks_deletes_nothing(rig: Rig) -> None:
     assert rig.left() == MAIL
 
 
-def carry_out(source: ImapSource | PopSource, order: ExpungeOrder) -> None:
+def carry_out(source: Source, order: ExpungeOrder) -> None:
     """Open INBOX for deleting, if that can be, and delete."""
     with source.select(inbox(source)) as writable:
         writable.expunge(order)

@@ -44,6 +44,7 @@ from mailarchive.events import (
     Verified,
     VerifyFinished,
     Verifying,
+    Waiting,
     Warned,
 )
 from mailarchive.model import UID, UIDL, Digest, ItemState, Location, Quota
@@ -187,6 +188,10 @@ RUN_EVENTS: list[tuple[Event, dict[str, Any]]] = [
     (
         Held("INBOX", UID(9), "empty"),
         {"event": "held", "mailbox": "INBOX", "uid": 9, "reason": "empty"},
+    ),
+    (
+        Waiting("imap.example.org:993 closed the connection", 1.25),
+        {"event": "waiting", "reason": "imap.example.org:993 closed the connection", "seconds": 1.25},
     ),
     (Gone("INBOX", 2), {"event": "gone", "mailbox": "INBOX", "count": 2}),
     (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import pytest
 
 from mailarchive.errors import ConfigError, DiskError, ExitCode, SignInError
-from mailarchive.events import Failed, Finished, Gone, Held, MailboxFinished, Settled, Started, Warned
+from mailarchive.events import Failed, Finished, Gone, Held, MailboxFinished, Settled, Started, Waiting, Warned
 from mailarchive.model import UID
 from mailarchive.screen import choose
 from mailarchive.screen.jsonl import JsonLines
@@ -105,7 +105,7 @@ def test_plain_result() -> None:
     screen, out, err = plain()
     with screen:
         for event, _ in RUN_EVENTS:
-            if not isinstance(event, Failed | Held | Settled | Warned):
+            if not isinstance(event, Failed | Held | Settled | Waiting | Warned):
                 screen(event)
     assert out.getvalue() == RESULT
     assert err.getvalue() == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.rows.row import Row
 
 IMAP = "tests/servers/test_sign_in.py"
+RETRY = "tests/servers/test_retry.py"
 POP = "tests/servers/test_pop_sign_in.py"
 SECRETS = "tests/servers/test_sign_in_secrets.py"
 OAUTH = "tests/servers/test_oauth.py"
@@ -20,6 +21,7 @@ SIGN_IN: dict[int, Row] = {
             f"{DOVECOT}::test_f020_f027_wrong_passwords_of_every_kind",
             f"{POP}::test_f020_a_wrong_password_on_dovecot",
             f"{SECRETS}::test_f020_a_password_is_never_sent_twice",
+            f"{RETRY}::test_f020_a_refused_sign_in_is_not_tried_again",
             "tests/cli/test_login.py::test_f020_a_wrong_password_from_anywhere",
         ),
     ),
@@ -43,8 +45,10 @@ SIGN_IN: dict[int, Row] = {
     23: Row("codes of RFC 5530", (f"{SECRETS}::test_f023_each_code_is_the_right_error",)),
     24: Row(
         "Exchange lets in and gives nothing",
-        ("tests/servers/test_imap_listing.py::test_f024_exchange_that_lets_in_and_gives_nothing_is_a_refused_sign_in",),
-        "one more try after a pause",
+        (
+            "tests/servers/test_imap_listing.py::test_f024_exchange_that_lets_in_and_gives_nothing_is_a_refused_sign_in",
+            f"{RETRY}::test_f024_exchange_that_gives_nothing_is_tried_once_more",
+        ),
     ),
     25: Row(
         "a token that ends, a grant that is over",
@@ -58,8 +62,8 @@ SIGN_IN: dict[int, Row] = {
             f"{DOVECOT}::test_f025_a_token_that_the_server_takes_no_more_is_renewed",
             f"{DOVECOT}::test_f025_a_token_that_ends_in_mid_run_is_renewed_at_the_next_session",
             f"{DOVECOT}::test_f025_a_grant_that_was_withdrawn_ends_the_run",
+            f"{RETRY}::test_f025_a_token_that_ended_is_renewed_for_the_new_line",
         ),
-        "a new line within the run",
     ),
     26: Row(
         "a password command that fails",
@@ -84,8 +88,10 @@ SIGN_IN: dict[int, Row] = {
         (
             f"{SECRETS}::test_f028_a_line_that_ends_is_no_wrong_password",
             f"{POP}::test_f028_silence_while_signing_in_is_a_dead_line",
+            f"{RETRY}::test_f028_a_server_that_is_full_is_waited_for",
+            f"{RETRY}::test_f028_a_server_that_stays_full_is_for_later",
+            "tests/core/test_patience.py::test_f028_before_anything_is_done",
         ),
-        "waiting, and a new attempt within the run",
     ),
     29: Row(
         "a password on the command line or passed on",

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mailarchive.cli import running
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
-from mailarchive.sources import patience
+from mailarchive.errors import LaterError, SignInError, UnreachableError
+from mailarchive.secret import Secret
+from mailarchive.sources import connect, patience
+from mailarchive.sources.imap import ImapSource
 from tests.servers.proxy import Proxy
-from tests.servers.test_dead_lines import PROTOCOLS, Place, cuts, hasty, letters
+from tests.servers.test_dead_lines import PASSWORD, PROTOCOLS, Place, cuts, hasty, letters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import Any
 
@@ -39,6 +43,12 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         monkeypatch.delenv(f"MAILARCHIVE_{command}_MAX_WAIT")
     monkeypatch.setattr(patience.Patience, "_pause", lambda _, seconds: slept.append(seconds))
     return slept
+
+
+@pytest.fixture
+def place(demo: DemoServer, tmp_path: Path) -> Place:
+    """Give three old messages, over IMAP."""
+    return Place(demo, tmp_path / "a", "imap", letters(3))
 
 
 def broken_once(demo: DemoServer, folder: Path, protocol: Protocol, side: str, *, cut: Cut, step: int) -> set[int]:
@@ -149,6 +159,89 @@ def test_without_patience_the_first_break_is_the_end(
     with Proxy(place.port, cut_server=150_000, cuts=1) as proxy:
         assert place.run("--max-wait", "0s", proxy=proxy) == 15
     assert pauses == []
+
+
+def failing(what: Callable[..., Any], *errors: Exception) -> Callable[..., Any]:
+    """Make a function that raises these errors first, and then does its work."""
+    left = list(errors)
+
+    def work(*words: Any, **options: Any) -> Any:
+        if left:
+            raise left.pop(0)
+        return what(*words, **options)
+
+    return work
+
+
+@PROTOCOLS
+def test_f028_a_server_that_is_full_is_waited_for(
+    demo: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: Protocol, pauses: list[float]
+) -> None:
+    """BYE at the sign-in, too many connections: with growing pauses, and then all is done. Lost at it: once more."""
+    full = [LaterError("too many connections")] * 2
+    lost = UnreachableError("the connection broke", temporary=True)
+    place = Place(demo, tmp_path / "a", protocol, letters(3))
+    monkeypatch.setattr(running, "connect", failing(connect, lost, *full))
+    assert place.run() == 0
+    assert len(pauses) == 3
+    assert place.held() == place.samples
+
+
+@PROTOCOLS
+def test_f028_a_server_that_stays_full_is_for_later(
+    demo: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: Protocol, pauses: list[float]
+) -> None:
+    """75 when the patience is at its end, and each pause was told."""
+    place = Place(demo, tmp_path / "a", protocol, letters(3))
+    monkeypatch.setattr(running, "connect", failing(connect, *[LaterError("too many connections")] * 9))
+    assert place.run() == 75
+    assert len(pauses) == 3
+
+
+@PROTOCOLS
+def test_f020_a_refused_sign_in_is_not_tried_again(
+    demo: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: Protocol, pauses: list[float]
+) -> None:
+    """Whatever the patience: a second try could lock the account."""
+    place = Place(demo, tmp_path / "a", protocol, letters(3))
+    monkeypatch.setattr(running, "connect", failing(connect, SignInError("refused")))
+    assert place.run() == 12
+    assert pauses == []
+
+
+@pytest.mark.parametrize(("times", "code"), [(1, 0), (2, 12)])
+def test_f024_exchange_that_gives_nothing_is_tried_once_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch, pauses: list[float], times: int, code: int
+) -> None:
+    """After a pause and on a new line; then it is a refused sign-in."""
+    error = SignInError("authenticated but not connected", temporary=True)
+    monkeypatch.setattr(ImapSource, "mailboxes", failing(ImapSource.mailboxes, *[error] * times))
+    assert place.run() == code
+    assert len(pauses) == 1
+
+
+def test_f025_a_token_that_ended_is_renewed_for_the_new_line(
+    demo: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that the server ends because the token has: each sign-in asks for what proves it at that moment."""
+    asked: list[str] = []
+
+    class Tokens:
+        """Gives another token each time, of which the server takes the password."""
+
+        def current(self) -> Secret:
+            asked.append("current")
+            return Secret(PASSWORD)
+
+        def renewed(self) -> Secret | None:
+            return None
+
+    place = Place(demo, tmp_path / "a", "imap", letters(3, 100_000))
+    monkeypatch.setattr(running, "proof_of", lambda _: Tokens())
+    with Proxy(place.port, cut_server=150_000, cuts=1) as proxy:
+        assert place.run(proxy=proxy) == 0
+    assert asked == ["current", "current"]
+    assert place.held() == place.samples
 
 
 @PROTOCOLS

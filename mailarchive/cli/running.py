@@ -29,7 +29,7 @@ from mailarchive.prune import prune
 from mailarchive.restore import undo
 from mailarchive.sources import Purpose, connect
 from mailarchive.sources.patience import Patience
-from mailarchive.sources.retry import PatientSource
+from mailarchive.sources.retry import PatientSource, signed_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -340,7 +340,7 @@ def _carry_out(
         purpose: What the session may be used for.
         dry_run: Whether the archive is only looked at.
         must_exist: Whether an archive that is not there yet is an error.
-        persevering: Whether a new line is tried after one that broke.
+        persevering: Whether a new line is tried after one that broke, once the sign-in is done.
     """
     with ExitStack() as stack:
         # A new archive is made only after the sign-in, so that a slip in the address leaves nothing behind; one that
@@ -365,9 +365,9 @@ def _connected(
     def begin() -> ImapSource | PopSource:
         return connect(target.address, proof_of(target), target.trust, purpose=purpose, tunnel=target.tunnel)
 
-    if not persevering:
-        return begin()
     patience = Patience(target.max_wait, stop=interrupt, tell=lambda why, seconds: screen(Waiting(why, seconds)))
+    if not persevering:
+        return signed_in(begin, patience)
     return PatientSource(begin, patience, target.max_bytes)
 
 

@@ -55,6 +55,18 @@ class Renewable(Source, Protocol):
         ...
 
 
+def signed_in(connect: Callable[[], _Value], patience: Patience) -> _Value:
+    """Connect and sign in for the first time; a server that asks for patience is waited for."""
+    while True:
+        try:
+            source = connect()
+        except AccountError as error:
+            patience.wait(error, first=True)
+        else:
+            patience.achieved()
+            return source
+
+
 class PatientSource:
     """A source on a line that may break; see `ports.Source` and `extras.CanRenew`. Use it as a context manager.
 
@@ -68,13 +80,7 @@ class PatientSource:
         self._patience = patience
         self._most = most
         self._spent = 0
-        while True:
-            try:
-                self._source = connect()
-                break
-            except AccountError as error:
-                patience.wait(error, first=True)
-        patience.achieved()
+        self._source = signed_in(connect, patience)
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from mailarchive.tally import Intake, Return, Tally  # noqa: TC001 - the JSON output reads these types at run time
+from mailarchive.usage import Usage  # noqa: TC001 - likewise
 
 if TYPE_CHECKING:
     from mailarchive.errors import ExitCode
@@ -468,6 +469,31 @@ class ReindexFinished:
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class UsageFinished:
+    """A look at where the octets of an account are is over.
+
+    Attributes:
+        account: Name from the configuration, or the user for a one-off. `server`: the URL without any secret.
+        selection: Which mail counts, in words; empty for all.
+        quota: What the server says; None if it does not say.
+        labels: Whether mailboxes are labels, so that a message may count for several of them.
+        unsaid: What the protocol does not tell, in sentences.
+        complete: Whether all mailboxes were looked at; False if it was stopped before.
+    """
+
+    account: str
+    server: str
+    usage: Usage
+    exit_code: ExitCode
+    selection: str = ""
+    quota: Quota | None = None
+    labels: bool = False
+    unsaid: tuple[str, ...] = ()
+    complete: bool = True
+    seconds: float = 0.0
+
+
 Event: TypeAlias = (
     Started
     | Listing
@@ -498,6 +524,7 @@ Event: TypeAlias = (
     | VerifyFinished
     | Reindexing
     | ReindexFinished
+    | UsageFinished
 )
 
 Report: TypeAlias = Callable[[Event], None]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mailarchive.errors import AccountError
     from mailarchive.messages import Messages, Remembered
-    from mailarchive.model import UID, UIDL, Mailbox, Quota
+    from mailarchive.model import UID, UIDL, Mailbox, Quota, RemoteMessage
     from mailarchive.ports import Chunk
 
 
@@ -84,6 +84,15 @@ class CanFollow(Protocol):
         Returns:
             None if the server must be asked for all of them: its numbers do not fit, or it does not answer.
         """
+        ...
+
+
+@runtime_checkable
+class CanNameSenders(Protocol):
+    """An open mailbox that gives the field From for less than the whole of `OpenMailbox.headers`."""
+
+    def senders(self, messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID | UIDL, bytes]]:
+        """Give for each message that still exists a header block with the field From alone."""
         ...
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 NO_DATE: Final = (0, 1 << 14)
 """Stands for an unknown date where an instant is given as seconds of POSIX and minutes east of UTC."""
-_NO_SIZE: Final = 2**32 - 1
+NO_SIZE: Final = 2**32 - 1
+"""Stands for an unknown size in a column."""
 _MINUTE: Final = timedelta(minutes=1)
 _UIDS: Final = 2**32
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,11 +58,11 @@ class Messages(Sequence[RemoteMessage]):
         if not isinstance(uid, int) or not 0 < uid < _UIDS:
             uid, instant = UID(0), None
         odd = instant is None or message.labels is not None or message.object_id
-        if odd or not (size is None or 0 <= size < _NO_SIZE):
+        if odd or not (size is None or 0 <= size < NO_SIZE):
             self._odd[len(self._uids)] = message
             size = instant = None
         seconds, zone = instant or NO_DATE
-        size = _NO_SIZE if size is None else size
+        size = NO_SIZE if size is None else size
         self._uids.append(uid)
         self._sizes.append(size)
         self._seconds.append(seconds)
@@ -90,7 +91,7 @@ class Messages(Sequence[RemoteMessage]):
             begins = array("I", seconds)
         except OverflowError:
             return False
-        if _NO_SIZE in octets:
+        if NO_SIZE in octets:
             return False
         self._uids.extend(uids)
         self._sizes.extend(octets)
@@ -114,6 +115,10 @@ class Messages(Sequence[RemoteMessage]):
 
     def only(self, uids: Iterable[int]) -> Messages:
         """Give those whose UID is among these; both in ascending order of UID."""
+        return self.where(self.among(uids))
+
+    def among(self, uids: Iterable[int]) -> bytearray:
+        """Say of each, by an octet, whether its UID is among these; both in ascending order of UID."""
         there = iter(uids)
         now = next(there, _UIDS)
         mask = bytearray()
@@ -121,6 +126,10 @@ class Messages(Sequence[RemoteMessage]):
             while now < uid:
                 now = next(there, _UIDS)
             mask.append(now == uid)
+        return mask
+
+    def where(self, mask: bytes | bytearray) -> Messages:
+        """Give those whose octet in the mask is not zero."""
         part = Messages()
         part._uids.extend(compress(self._uids, mask))
         part._sizes.extend(compress(self._sizes, mask))
@@ -137,6 +146,26 @@ class Messages(Sequence[RemoteMessage]):
     def uids(self) -> Sequence[int]:
         """Their UIDs; 0 where one is not from 1 to 2**32 - 1."""
         return self._uids
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Their sizes, `NO_SIZE` for an unknown one; good only where all of them are plain, as the next three are."""
+        return self._sizes
+
+    @property
+    def seconds(self) -> Sequence[int]:
+        """Seconds of POSIX at which they were received."""
+        return self._seconds
+
+    @property
+    def zones(self) -> Sequence[int]:
+        """Minutes east of UTC of their dates; that of `NO_DATE` where there is none."""
+        return self._zones
+
+    def flagged(self, flags: frozenset[str]) -> bytes:
+        """Say of each, by an octet, whether it carries one of these flags."""
+        carries = [bool(known and known & flags) for known in self._sets]
+        return bytes(map(carries.__getitem__, self._flags))
 
     def packed(self) -> bytes:
         """Give all of it as octets to be kept; only if all of them are plain."""
@@ -170,7 +199,7 @@ class Messages(Sequence[RemoteMessage]):
     @property
     def octets(self) -> int:
         """All their octets, as far as they are known."""
-        known = sum(size for size in self._sizes if size != _NO_SIZE)
+        known = sum(size for size in self._sizes if size != NO_SIZE)
         return known + sum(message.size or 0 for message in self._odd.values())
 
     def find(self, uid: int) -> RemoteMessage | None:
@@ -201,7 +230,7 @@ class Messages(Sequence[RemoteMessage]):
         size, zone = self._sizes[index], self._zones[index]
         date = None if zone == NO_DATE[1] else datetime.fromtimestamp(self._seconds[index], _zone(zone))
         return RemoteMessage(
-            UID(self._uids[index]), None if size == _NO_SIZE else size, date, self._sets[self._flags[index]]
+            UID(self._uids[index]), None if size == NO_SIZE else size, date, self._sets[self._flags[index]]
         )
 
     def _part(self, place: slice) -> Messages:

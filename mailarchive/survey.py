@@ -22,12 +22,13 @@ from mailarchive.model import DELETED, INBOX, JUNK, TRASH, Criteria, Method, is_
 from mailarchive.policy import DateKind, HeaderTests, Keep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mailarchive.job import Work
     from mailarchive.model import UID, UIDL, Envelope, Known, Mailbox, MailboxStatus, Quota, RemoteMessage
     from mailarchive.plan import Plan
+    from mailarchive.policy import Policy
     from mailarchive.ports import OpenMailbox, Source
 
 
@@ -82,7 +83,7 @@ def survey(
     if not mailboxes and before:
         work.warn(f"the server lists no mailboxes, and there were {len(before)}; nothing was done")
         return plan.make([], work.policy)
-    _compare_names(work, mailboxes)
+    compare_names(work.policy, mailboxes, work.warn)
     work.labels = Labels.of(mailboxes, work.policy, labels=source.capabilities.labels)
     # Servers list in any order; people look for INBOX first and for the others by name.
     chosen = sorted(_chosen_of(mailboxes, work), key=lambda box: (box.name != INBOX, box.name.casefold()))
@@ -109,15 +110,15 @@ def _chosen_of(mailboxes: Sequence[Mailbox], work: Work) -> list[Mailbox]:
     return [work.labels.everything, *apart]
 
 
-def _compare_names(work: Work, mailboxes: Sequence[Mailbox]) -> None:
+def compare_names(policy: Policy, mailboxes: Sequence[Mailbox], warn: Callable[[str], None]) -> None:
     """Refuse a mailbox that the user typed and the server does not have; one from the configuration is a warning."""
     names = [mailbox.name for mailbox in mailboxes]
-    for pattern in work.policy.missing(names):
+    for pattern in policy.missing(names):
         close = plan.nearest(pattern, names)
         hint = f"did you mean {close!r}?" if close else ""
-        if work.policy.demand_mailboxes:
+        if policy.demand_mailboxes:
             raise UsageError(f"no mailbox {pattern!r} on the server", hint=hint)
-        work.warn(f"no mailbox {pattern!r} on the server; {hint or 'it is left out'}")
+        warn(f"no mailbox {pattern!r} on the server; {hint or 'it is left out'}")
 
 
 def _list(

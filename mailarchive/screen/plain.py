@@ -25,6 +25,7 @@ from mailarchive.events import (
     RestoreFinished,
     Settled,
     Started,
+    UsageFinished,
     Verified,
     VerifyFinished,
     Waiting,
@@ -143,6 +144,7 @@ class Plain:
             Verified: self._on_verified,
             VerifyFinished: self._on_verify_finished,
             ReindexFinished: self._on_reindex_finished,
+            UsageFinished: self._on_usage_finished,
         }
 
     def __call__(self, event: Event) -> None:
@@ -342,6 +344,13 @@ class Plain:
             self._print(reindex_lines(event, width=self._width(), home=os.environ.get("HOME", "")))
         if event.error:
             self._complain(event.error, event.hint)
+
+    def _on_usage_finished(self, event: UsageFinished) -> None:
+        from mailarchive.screen.usage import usage_lines
+
+        self._end_waiting(event.exit_code)
+        if not self._quiet:
+            self._print(usage_lines(event, width=self._width(), encoding=self._result.encoding, bar=self._draws_quota))
 
     def _print(self, lines: list[Line]) -> None:
         for line in lines:

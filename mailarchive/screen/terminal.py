@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Planned,
         ReindexFinished,
         RestoreFinished,
+        UsageFinished,
         Verified,
         VerifyFinished,
     )
@@ -317,6 +318,10 @@ class Terminal(Plain):
     def _on_reindex_finished(self, event: ReindexFinished) -> None:
         self._end_bar()
         super()._on_reindex_finished(event)
+
+    def _on_usage_finished(self, event: UsageFinished) -> None:
+        self._end_bar()
+        super()._on_usage_finished(event)
 
     def _on_failed(self, event: Failed) -> None:
         super()._on_failed(event)

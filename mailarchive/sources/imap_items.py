@@ -27,6 +27,7 @@ FLAGS_CAP = 64 * 1024
 FACTS = b"UID FLAGS INTERNALDATE RFC822.SIZE"
 _FIELDS = b"BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM TO CC SUBJECT LIST-ID)]<0.65536>"
 HEADERS = b"(UID " + _FIELDS + b")"
+SENDERS = b"(UID BODY.PEEK[HEADER.FIELDS (FROM)])"
 GMAIL = "X-GM-EXT-1"
 IN_FLIGHT = 2
 """Commands on their way at a time."""
@@ -110,21 +111,21 @@ def sightings(commands: Commands, uids: Sequence[int]) -> Iterator[Sighting]:
             yield Sighting(items.message(), items.header)
 
 
-def headers(commands: Commands, uids: Sequence[int]) -> Iterator[tuple[UID, bytes]]:
-    """Ask for the header fields that a selection may need; gives UID and header block.
+def headers(commands: Commands, uids: Sequence[int], items: bytes = HEADERS) -> Iterator[tuple[UID, bytes]]:
+    """Ask for the header fields that a selection may need, or for those of other items; gives UID and header block.
 
     Raises:
         MailboxError: The server refused some of them, after all others were given.
         LaterError: It asks for patience.
     """
     wanted = set(uids)
-    sets = [part for part, _ in uid_set.commands(uids, octets=LINE - len(HEADERS) - 32)]
+    sets = [part for part, _ in uid_set.commands(uids, octets=LINE - len(items) - 32)]
     try:
-        for line in _pipelined(commands, sets, HEADERS):
-            items = read_all(commands, line)
-            if items is not None and items.uid in wanted and items.header is not None:
-                wanted.discard(items.uid)
-                yield items.uid, items.header
+        for line in _pipelined(commands, sets, items):
+            found = read_all(commands, line)
+            if found is not None and found.uid in wanted and found.header is not None:
+                wanted.discard(found.uid)
+                yield found.uid, found.header
     except Refused as refused:
         raise refused.error(commands.wire.peer, "the server does not give the headers") from None
 

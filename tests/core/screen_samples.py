@@ -41,6 +41,7 @@ from mailarchive.events import (
     Restoring,
     Settled,
     Started,
+    UsageFinished,
     Verified,
     VerifyFinished,
     Verifying,
@@ -49,6 +50,7 @@ from mailarchive.events import (
 )
 from mailarchive.model import UID, UIDL, Digest, ItemState, Location, Quota
 from mailarchive.tally import Intake, Return, Tally
+from mailarchive.usage import Freed, Large, Part, Usage
 
 if TYPE_CHECKING:
     from mailarchive.events import (
@@ -316,6 +318,65 @@ EVERY_EVENT: list[tuple[Event, dict[str, Any]]] = [
         },
     ),
     (Reindexing("/srv/mail", 3), {"event": "reindexing", "archive": "/srv/mail", "count": 3}),
+    (
+        UsageFinished(
+            "home",
+            "imaps://imap.example.org",
+            Usage(
+                messages=3,
+                size=4000,
+                mailboxes=(Part("INBOX", 3, 4000),),
+                asked=Part("", 1, 3000),
+                largest=(Large("INBOX", UID(7), 3000, datetime(2014, 3, 1, 10, tzinfo=CET), "a@example.org", "x"),),
+                ages=(Freed("1y", datetime(2025, 11, 23, tzinfo=CET), 2, 3500, 1, 3000),),
+            ),
+            ExitCode.DONE,
+            quota=Quota(1, 8),
+            seconds=1.5,
+        ),
+        {
+            "event": "usage_finished",
+            "account": "home",
+            "server": "imaps://imap.example.org",
+            "usage": {
+                "messages": 3,
+                "size": 4000,
+                "mailboxes": [{"name": "INBOX", "messages": 3, "size": 4000}],
+                "years": [],
+                "sizes": [],
+                "domains": [],
+                "senders": [],
+                "asked": {"name": "", "messages": 1, "size": 3000},
+                "largest": [
+                    {
+                        "mailbox": "INBOX",
+                        "uid": 7,
+                        "size": 3000,
+                        "date": "2014-03-01T10:00:00+01:00",
+                        "sender": "a@example.org",
+                        "subject": "x",
+                    }
+                ],
+                "ages": [
+                    {
+                        "age": "1y",
+                        "before": "2025-11-23T00:00:00+01:00",
+                        "messages": 2,
+                        "size": 3500,
+                        "archived": 1,
+                        "archived_size": 3000,
+                    }
+                ],
+            },
+            "exit_code": 0,
+            "selection": "",
+            "quota": {"used": 1, "limit": 8, "percent": 12.5},
+            "labels": False,
+            "unsaid": [],
+            "complete": True,
+            "seconds": 1.5,
+        },
+    ),
     (
         ReindexFinished("/srv/mail", 3, 4000, 2, 1, 1, 0, 1, 5, (), ExitCode.DONE, set_aside="old", seconds=1.5),
         {

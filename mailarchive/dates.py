@@ -109,6 +109,18 @@ def cut_off(age: Age, now: datetime) -> datetime:
     return _start(now.date() - span, now.tzinfo)
 
 
+def back(text: str, now: datetime) -> datetime:
+    """Count back from this moment, not from the start of today: by an age such as `2d`, or a duration such as `36h`.
+
+    Raises:
+        DateSyntaxError: It is neither.
+    """
+    if re.search(r"[0-9](?:h|min|s)$", text):
+        return now - timedelta(seconds=parse_duration(text))
+    age = parse_age(text)
+    return now - relativedelta(years=age.years, months=age.months, weeks=age.weeks, days=age.days)
+
+
 def parse_date(text: str) -> Period:
     """Read `2024`, `2024-03` or `2024-03-01` as the half-open period of its days.
 

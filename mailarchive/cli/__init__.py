@@ -25,6 +25,7 @@ from mailarchive.cli.login import login, logout
 from mailarchive.cli.options import Shared, shared_options, show_traceback
 from mailarchive.cli.prune import prune
 from mailarchive.cli.reindex import reindex
+from mailarchive.cli.status import status
 from mailarchive.cli.undo import undo
 from mailarchive.cli.verify import verify
 from mailarchive.errors import ExitCode, MailarchiveError, UsageError
@@ -65,6 +66,7 @@ cli.add_command(login)
 cli.add_command(logout)
 cli.add_command(prune)
 cli.add_command(reindex)
+cli.add_command(status)
 cli.add_command(undo)
 cli.add_command(verify)
 

@@ -42,8 +42,8 @@ def event_name(event: Event) -> str:
 def plain_value(value: object) -> Any:
     """Turn a value of the model into what JSON knows.
 
-    Dataclasses become objects, sequences lists, sets sorted lists, datetimes ISO 8601 with offset, an exit code its
-    number; a quota also gets its `percent`, rounded to one digit. Anything else becomes its text.
+    Dataclasses and dictionaries become objects, sequences lists, sets sorted lists, datetimes ISO 8601 with offset, an
+    exit code its number; a quota also gets its `percent`, rounded to one digit. Anything else becomes its text.
     """
     if isinstance(value, Enum):
         return plain_value(value.value)
@@ -53,6 +53,8 @@ def plain_value(value: object) -> Any:
         return value.isoformat()
     if isinstance(value, tuple | list):
         return [plain_value(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): plain_value(item) for key, item in value.items()}
     if isinstance(value, frozenset | set):
         return sorted(plain_value(item) for item in value)
     if is_dataclass(value):

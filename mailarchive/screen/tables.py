@@ -108,12 +108,17 @@ def _outcome(
     return _table(header, [*rows, row("total", finished.total, "total")], width)
 
 
+def table(first: str, header: Sequence[str], rows: Sequence[tuple[str, Sequence[str], bool]], width: int) -> list[Line]:
+    """Lay out any rows: name, cells, and whether it is a bad one; `first` is what the names are."""
+    return _table(header, [_Row(name, cells, "bad" if bad else "") for name, cells, bad in rows], width, first)
+
+
 # Layout
 
 
-def _table(header: Sequence[str], rows: Sequence[_Row], width: int) -> list[Line]:
+def _table(header: Sequence[str], rows: Sequence[_Row], width: int, first: str = "mailbox") -> list[Line]:
     """Choose the roomiest of the forms that fit: aligned, aligned with cut names, folded, stacked."""
-    rows = [_Row("mailbox", header, "head"), *rows]
+    rows = [_Row(first, header, "head"), *rows]
     widths = [max(len(cell) for cell in column) for column in zip(*(row.cells for row in rows), strict=True)]
     tight = list(widths)
     widths[-1] = max(widths[-1], _SIZE)

@@ -15,6 +15,7 @@ from mailarchive.dates import (
     Age,
     DateSyntaxError,
     Period,
+    back,
     cut_off,
     describe,
     parse_age,
@@ -425,3 +426,27 @@ def test_an_internal_date_never_raises(octets: bytes) -> None:
     """Any octets give an aware instant of a sane year, or None."""
     found = parse_internal_date(octets)
     assert found is None or (found.utcoffset() is not None and 1970 <= found.year <= 9998)
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("36h", datetime(2026, 3, 30, 3, 4, 5, tzinfo=UTC)),
+        ("1h30min", datetime(2026, 3, 31, 13, 34, 5, tzinfo=UTC)),
+        ("0s", datetime(2026, 3, 31, 15, 4, 5, tzinfo=UTC)),
+        ("2d", datetime(2026, 3, 29, 15, 4, 5, tzinfo=UTC)),
+        ("1w", datetime(2026, 3, 24, 15, 4, 5, tzinfo=UTC)),
+        ("1m", datetime(2026, 2, 28, 15, 4, 5, tzinfo=UTC)),
+        ("1y1d", datetime(2025, 3, 30, 15, 4, 5, tzinfo=UTC)),
+    ],
+)
+def test_an_age_counted_back_from_this_moment(text: str, instant: datetime) -> None:
+    """To the second, by an age or by a duration."""
+    assert back(text, datetime(2026, 3, 31, 15, 4, 5, tzinfo=UTC)) == instant
+
+
+@pytest.mark.parametrize("text", ["", "2", "x", "1M", "0d", "-1d", "2d3h", "h", "99999h"])
+def test_what_is_neither_an_age_nor_a_duration(text: str) -> None:
+    """Is refused with the wording of either."""
+    with pytest.raises(DateSyntaxError):
+        back(text, datetime(2026, 3, 31, tzinfo=UTC))

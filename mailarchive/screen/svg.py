@@ -73,6 +73,10 @@ def _draw(page: _Page, event: UsageFinished) -> None:
     ):
         if rows:
             _draw_table(page, title, rows, whole, most=len(rows) if title == "year" else _MOST)
+        if title == "sender" and rows and usage.asked.messages < usage.messages:
+            page.y += _LINE
+            share = format_share(usage.asked.size, usage.size)
+            page.text(f"of the {messages(usage.asked.messages)} that hold {share}", color=_FAINT)
     page.y += _LINE
     for freed in usage.ages:
         page.y += _LINE

@@ -113,4 +113,5 @@ def test_accounts_stand_below_each_other_in_one_picture() -> None:
     assert "home · imaps://imap.example.org" in texts
     assert "two · s" in texts
     assert "and 25 more" in texts
+    assert "of the 12 messages that hold <1 %" in texts
     assert max(int(element.get("y", "0")) for element in tree.iter()) < int(tree.get("height", "0"))

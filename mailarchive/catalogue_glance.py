@@ -11,7 +11,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from mailarchive.catalogue_file import PATIENCE, copied
-from mailarchive.errors import ArchiveError
+from mailarchive.errors import ArchiveError, BusyError
 from mailarchive.standing import Holdings
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def glance(path: Path, archive_id: str, *, busy: bool) -> Holdings:
         busy: Whether a run is writing it, so that a copy might never be whole.
 
     Raises:
-        ArchiveError: It is damaged, or of another archive or another version.
+        BusyError: It was being written all the time.
+        ArchiveError: It is damaged, or of another archive or another version; a few words that follow "the catalogue".
     """
     try:
         with _connected(path, busy=busy) as db:
@@ -44,6 +45,8 @@ def glance(path: Path, archive_id: str, *, busy: bool) -> Holdings:
                 " WHERE b.closed_at IS NULL AND i.state = 'intent'"
             ).fetchone()
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise BusyError(f"another program holds the catalogue {path}") from None
         raise ArchiveError(f"cannot be used: {error}") from None
     return Holdings(messages, size, held, open_)
 

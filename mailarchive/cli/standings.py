@@ -19,7 +19,7 @@ from mailarchive.archives.opening import open_for_reading
 from mailarchive.catalogue_glance import glance
 from mailarchive.cli.options import converted, show_traceback
 from mailarchive.cli.zone import now
-from mailarchive.errors import ArchiveError, ExitCode, MailarchiveError, worst
+from mailarchive.errors import ArchiveError, BusyError, ExitCode, MailarchiveError, worst
 from mailarchive.screen.jsonl import JsonLines
 from mailarchive.screen.plain import Sink, columns, is_terminal
 from mailarchive.screen.status import Row, status_lines
@@ -120,6 +120,9 @@ def _stand(place: _Place) -> Standing:
     else:
         try:
             holdings = glance(database, archive_id, busy=bool(seen.holder))
+        except BusyError:
+            # What it holds is not known now, and nothing is wrong with it.
+            holdings = None
         except ArchiveError as error:
             lost = error.message
     return Standing(

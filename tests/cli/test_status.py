@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mailarchive import catalogue_glance
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from tests.cli.test_doctor import state
@@ -192,19 +193,42 @@ def test_while_a_run_is_going(account: Path, server: DemoServer, home: Path) -> 
     assert len(dues(said, serious=False)) == 1
 
 
-def test_a_catalogue_that_is_written_all_the_time_is_read(account: Path) -> None:
-    """Through SQLite's own locks, where a run is going: what is not committed does not count."""
+def test_a_catalogue_that_is_written_all_the_time_is_read(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through SQLite's own locks, where a run is going: no copy is waited for, what is not committed does not count."""
     assert mailarchive("backup", "-q").code == 0
     owner = {"pid": os.getpid(), "host": os.uname().nodename, "started": "07:04"}
     (account / ".mailarchive" / "lock.owner").write_text(json.dumps(owner))
     with closing(sqlite3.connect(account / ".mailarchive" / "catalogue.sqlite", isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         db.execute("DELETE FROM placement")
-        begun = time.monotonic()
-        assert told()["messages"] == COUNT
-        assert time.monotonic() - begun < 60
+        with monkeypatch.context() as patch:
+            patch.setattr(catalogue_glance, "copied", None)
+            assert told()["messages"] == COUNT
         db.execute("ROLLBACK")
     assert told()["running"] == f"has been going since 07:04 (pid {os.getpid()} on {os.uname().nodename})"
+
+
+def test_a_catalogue_that_somebody_holds_is_not_called_damaged(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it holds is not known then, and all else is."""
+    assert mailarchive("backup", "-q").code == 0
+    owner = {"pid": os.getpid(), "host": os.uname().nodename, "started": "07:04"}
+    (account / ".mailarchive" / "lock.owner").write_text(json.dumps(owner))
+    monkeypatch.setattr(catalogue_glance, "PATIENCE", 0.01)
+    with closing(sqlite3.connect(account / ".mailarchive" / "catalogue.sqlite", isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = TRUNCATE")
+        db.execute("BEGIN EXCLUSIVE")
+        said = told()
+    assert (said["messages"], said["last_run"]["exit_code"]) == (None, 0)
+    assert dues(said, serious=True) == []
+
+
+def test_the_catalogue_of_another_archive_is_not_believed(account: Path, server: DemoServer, home: Path) -> None:
+    """Its numbers are those of other mail."""
+    url = plain_url(server.imap_port, "kim")
+    assert mailarchive("backup", "-q").code == 0
+    assert mailarchive("backup", "-q", url, "--to", home / "other", "--limit", "1").code == 0
+    shutil.copy(home / "other" / ".mailarchive" / "catalogue.sqlite", account / ".mailarchive" / "catalogue.sqlite")
+    assert dues(told(code=3), serious=True) == ["the catalogue is of another archive"]
 
 
 def test_the_lock_is_never_taken(account: Path) -> None:

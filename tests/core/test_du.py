@@ -163,7 +163,7 @@ def test_what_is_archived_is_known_by_the_catalogue() -> None:
     assert (freed.messages, freed.archived) == (5, 4)
     source.uidvalidity["INBOX"] = 2
     assert look(source, catalogue)[0].usage.ages[0].archived == 1
-    source.uidvalidity["Work"] = None
+    source.uids_stick = False
     assert look(source, catalogue)[0].usage.ages[0].archived == 0
 
 

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from mailarchive import dates, headers, plan
-from mailarchive.errors import ExitCode, MailboxError, UsageError, worst
+from mailarchive.errors import AccountError, ExitCode, MailboxError, UsageError, worst
 from mailarchive.events import Listing, UsageFinished, Warned
 from mailarchive.extras import CanNameSenders, HasQuota
 from mailarchive.labels import Labels
@@ -38,7 +38,8 @@ MOST_ASKED: Final = 10_000
 """Messages whose senders are asked for, at most, unless all are."""
 VIEWS: Final = frozenset({ALL, "\\Flagged", "\\Important"})
 """Mailboxes whose messages lie in others, so that they take no room of their own (RFC 6154)."""
-_YEARS: Final = range(1970, 2107)
+_YEARS: Final = {**{str(year): str(year) for year in range(1970, 2107)}, "later": "2107"}
+"""The years that are told apart, each with the year in which it begins."""
 
 
 class Heads(Enum):
@@ -256,7 +257,7 @@ class _Work:
 
     def _sums(self, boxes: Sequence[_Box], mailboxes: Sequence[Mailbox]) -> Sums:
         zone = self._question.zone
-        sums = Sums([(str(year), dates.start_of(str(year), zone)) for year in _YEARS], self._question.ages)
+        sums = Sums([(name, dates.start_of(year, zone)) for name, year in _YEARS.items()], self._question.ages)
         labels = Labels.of(mailboxes, self._question.backup, labels=self._source.capabilities.labels)
         for box in boxes:
             everything = labels is not None and box.mailbox == labels.everything
@@ -324,6 +325,11 @@ class _Work:
                         named = _describe(opened, box, large, named)
             except MailboxError as error:
                 self._warn(error.message, box.mailbox.name)
+            except AccountError as error:
+                # The sums are whole without it, and too good to be lost with the line.
+                self._warn(f"not every sender could be asked for: {error.message}", box.mailbox.name)
+                self._codes.add(error.exit_code)
+                break
         return senders, named
 
 

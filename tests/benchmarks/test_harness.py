@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.benchmarks import measure, profiled, table
+from tests.benchmarks import listing, measure, profiled, table
 from tests.benchmarks.__main__ import ALL, cells
 from tests.benchmarks.corpus import SETS, letters
 from tests.benchmarks.measure import Cost, UnableError
@@ -176,3 +176,20 @@ def test_a_program_without_all_messages_has_its_reason_and_no_time(
         "absent": "not installed",
     }
     assert not any(outcome.first or outcome.again for outcome in outcomes.values())
+
+
+@pytest.mark.long
+@pytest.mark.dovecot
+def test_a_listing_is_measured_beside_a_socket(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A row for each program, whose ratio is that of the least times."""
+    monkeypatch.setitem(SETS, "S", SETS["S"]._replace(number=20))
+    listing.main(["--set", "S", "--runs", "1"])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [row[0].removeprefix("| ") for row in rows[1:]] == [
+        *(listing.RAW, listing.START),
+        *("du --no-senders", "du", "du --headers"),
+    ]
+    assert rows[1][2] == "1.00"
+    assert all(float(row[1]) >= 0 and float(row[3]) >= 0 for row in rows[1:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,6 +85,22 @@ def test_a_line_that_dies_ends_the_look() -> None:
         look(source)
 
 
+def test_a_line_that_dies_over_the_senders_costs_only_those() -> None:
+    """The sums are shown, with the code of the error."""
+    source = filled()
+    answers = iter([None, None])
+
+    def stop() -> ExitCode | None:
+        if next(answers, False) is False:
+            source.broken_boxes["Work"] = UnreachableError("gone")
+        return None
+
+    finished, said = look(source, stop=stop)
+    assert (finished.exit_code, finished.usage.messages) == (ExitCode.UNREACHABLE, 5)
+    assert finished.usage.asked.messages < 5
+    assert warned(said) == ["not every sender could be asked for: gone"]
+
+
 def test_doubts_about_a_listing_are_told() -> None:
     """The numbers may be too small, so it ends with 3."""
     source = filled()
@@ -93,6 +109,15 @@ def test_doubts_about_a_listing_are_told() -> None:
     finished, said = look(source)
     assert finished.exit_code == ExitCode.PARTIAL
     assert {"the server lists 3 of 4 messages", source.unread[0]} <= {*warned(said)}
+
+
+def test_a_year_that_is_far_away_is_later() -> None:
+    """The years that are told apart end where the columns do."""
+    source = MemorySource()
+    for year in (2106, 2107, 2500):
+        source.add("INBOX", replace(old(1), internal_date=datetime(year, 1, 1, tzinfo=UTC)))
+    years = look(source)[0].usage.years
+    assert [(part.name, part.messages) for part in years] == [("2106", 1), ("later", 2)]
 
 
 def test_a_look_that_is_stopped_says_so() -> None:

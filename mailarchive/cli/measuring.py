@@ -118,7 +118,7 @@ def _catalogue(stack: ExitStack, target: Target, screen: Screen) -> SqliteCatalo
 
 def _place(svg: str) -> Path:
     """Say where the picture goes. Raises UsageError if there is no place for it."""
-    path = Path(svg).expanduser().absolute()
+    path = Path(os.path.expanduser(svg)).absolute()  # noqa: PTH111 - the home of a user who is not there is no error
     if not path.parent.is_dir():
         raise UsageError(f"--svg {svg}: there is no folder {path.parent}", hint="make it first")
     if path.is_symlink() or (path.exists() and not path.is_file()):

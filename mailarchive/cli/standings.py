@@ -6,6 +6,7 @@ no other.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -79,7 +80,8 @@ def _places(
     accounts: tuple[str, ...], archives: tuple[str, ...], shared: Shared, environ: Mapping[str, str]
 ) -> list[_Place]:
     """Find the archives that are meant: those that are named, else those of all accounts."""
-    named = [_Place(text, Path(text).expanduser().absolute()) for text in archives]
+    # The home of a user who is not there is no error of Python, but a folder without an archive.
+    named = [_Place(text, Path(os.path.expanduser(text)).absolute()) for text in archives]  # noqa: PTH111
     if archives and not accounts:
         return named
     from mailarchive.config import load

@@ -201,7 +201,7 @@ def test_the_picture_replaces_a_file_and_nothing_else(server: DemoServer, tmp_pa
     assert mailarchive("du", "-q", url(server), "--svg", picture).code == 0
     assert picture.read_text().startswith("<?xml")
     assert "old old" not in picture.read_text()
-    for wrong in (link, tmp_path, tmp_path / "no" / "u.svg"):
+    for wrong in (link, tmp_path, tmp_path / "no" / "u.svg", "~nobody-here/u.svg"):
         result = mailarchive("du", "imap+insecure://kim@127.0.0.1:9", "--svg", wrong)
         assert (result.code, result.out) == (2, "")
     assert secret.read_text() == "precious"

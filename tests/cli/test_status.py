@@ -264,6 +264,7 @@ def test_an_archive_by_itself_must_be_there(tmp_path: Path, home: Path) -> None:
     assert home.is_dir()
     result = mailarchive("status", "--archive", tmp_path / "none")
     assert (result.code, "there is no archive in" in result.out) == (13, True)
+    assert mailarchive("status", "--archive", "~nobody-here/x").code == 13
     assert mailarchive("status").code == 10
 
 

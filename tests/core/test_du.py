@@ -14,12 +14,13 @@ from mailarchive.events import Listing, Warned
 from mailarchive.model import UID, Quota
 from mailarchive.policy import HeaderTests, Policy
 from tests.jobs import NOW, old, run_backup, young
-from tests.memory import MemoryArchive, MemoryCatalogue, MemorySource, never
+from tests.memory import MemoryArchive, MemoryCatalogue, MemoryMessage, MemorySource, never
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailarchive.events import Event, UsageFinished
+    from mailarchive.model import RemoteMessage
 
 CUT = NOW - timedelta(days=365)
 
@@ -175,6 +176,25 @@ def test_what_stays_is_not_freed(backup: Policy, messages: int) -> None:
         source.add("INBOX", replace(old(10), flags=frozenset({flag})))
     finished, _ = look(source, backup=backup)
     assert finished.usage.ages[0].messages == messages
+
+
+class Labelled(MemoryMessage):
+    """A message of a server with labels, the same one under each."""
+
+    def remote(self, uid: UID) -> RemoteMessage:
+        """Show it with its id."""
+        return super().remote(uid)._replace(object_id="M1", labels=frozenset({"\\Inbox", "Work"}))
+
+
+def test_a_message_behind_two_labels_is_counted_once_where_no_mailbox_shows_everything() -> None:
+    """By the id that it has under each (Gmail with All Mail hidden)."""
+    source = MemorySource()
+    source.capabilities = replace(source.capabilities, labels=True)
+    octets, date = old(1).octets, old(1).internal_date
+    for name in ("INBOX", "Work"):
+        source.add(name, Labelled(octets, date))
+    finished, _ = look(source)
+    assert (finished.usage.messages, finished.usage.size) == (1, len(octets))
 
 
 def test_what_is_archived_is_known_by_the_catalogue() -> None:

@@ -20,6 +20,7 @@ import pytest
 from mailarchive import catalogue_glance
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
+from tests.cli.terminal import mailarchive as at_a_terminal
 from tests.cli.test_doctor import state
 from tests.cli.test_login import configure
 from tests.command import mailarchive, plain_url
@@ -315,3 +316,15 @@ def test_names_from_elsewhere_are_harmless(account: Path, home: Path) -> None:
         assert result.code == 3
         assert not {"\x1b", "\u202e"} & {*result.out}
     assert r"(x\x1b[31m\u202e) ended with 15" in mailarchive("status", "--archive", evil).out
+
+
+def test_a_terminal_gets_the_table_too(account: Path) -> None:
+    """As wide as it is, in colours where it has them."""
+    assert mailarchive("backup", "-q").code == 0
+    (account / ".mailarchive" / "damaged").mkdir()
+    (account / ".mailarchive" / "damaged" / "x").write_text("y")
+    plain, colours = at_a_terminal("status", NO_COLOR="1"), at_a_terminal("status")
+    assert (plain.code, colours.code) == (3, 3)
+    assert "  ! home: 1 damaged file was set aside in .mailarchive/damaged\n" in plain.text
+    assert "\x1b" not in plain.text
+    assert "\x1b[" in colours.text

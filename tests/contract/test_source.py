@@ -13,6 +13,7 @@ from mailarchive import headers
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from mailarchive.errors import MailarchiveError
+from mailarchive.extras import CanNameSenders
 from mailarchive.model import UID, UIDL, Criteria, ItemState, NotFetched, RemoteMessage, in_order, is_lasting
 from mailarchive.sources import Purpose
 from tests.contract.sources import NOW, letter, on_demo, on_dovecot, order_of
@@ -175,6 +176,20 @@ def test_headers_come_for_what_exists(rig: Rig) -> None:
             assert found.date is not None
             assert b"0000000000" not in head
         assert list(box.headers([])) == []
+
+
+def test_senders_are_those_of_the_headers(rig: Rig) -> None:
+    """Where they can be asked for alone, nothing else comes, and a message that is gone does not."""
+    with rig.connect() as source, source.open(inbox(source)) as box:
+        if not isinstance(box, CanNameSenders):
+            return
+        messages = listed(box)
+        found = dict(box.senders([*messages, RemoteMessage(absent(source), 1)]))
+        known = {uid: headers.envelope(head).from_ for uid, head in box.headers(messages)}
+        assert {uid: headers.envelope(head).from_ for uid, head in found.items()} == known
+        assert any(known.values())
+        assert not any(headers.envelope(head).subject for head in found.values())
+        assert list(box.senders([])) == []
 
 
 def test_bodies_are_exactly_what_the_server_has(rig: Rig) -> None:

@@ -138,3 +138,12 @@ def test_messages_are_chosen_by_their_uids(there: set[int], wanted: set[int]) ->
     """Both stand in order."""
     messages = Messages(RemoteMessage(UID(uid), uid, WHEN, frozenset({str(uid % 3)})) for uid in sorted(there))
     assert list(messages.only(sorted(wanted))) == [message for message in messages if message.uid in wanted]
+
+
+@given(st.lists(MESSAGE, max_size=12), st.frozensets(st.sampled_from(["\\Seen", "\\Flagged", "kw"])))
+def test_flags_are_told_by_an_octet_for_each(given_: list[RemoteMessage], flags: frozenset[str]) -> None:
+    """Whether a message carries one of them; one whose flags are not known carries none."""
+    messages = Messages(given_)
+    carries = messages.flagged(flags)
+    assert list(carries) == [bool(message.flags and message.flags & flags) for message in given_]
+    assert list(messages.where(carries)) == [message for message, one in zip(given_, carries, strict=True) if one]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 from mailarchive import dates, headers, plan
 from mailarchive.errors import AccountError, ExitCode, MailboxError, UsageError, worst
 from mailarchive.events import Listing, UsageFinished, Warned
-from mailarchive.extras import CanNameSenders, HasQuota
+from mailarchive.extras import CanNameSenders, HasAdvice, HasAlerts, HasQuota
 from mailarchive.labels import Labels
 from mailarchive.messages import NO_SIZE, Messages
 from mailarchive.model import ALL, DRAFT, FLAGGED, INBOX, JUNK, SEEN, TRASH, Criteria, RemoteMessage, is_lasting
 from mailarchive.policy import HeaderTests
-from mailarchive.survey import ROWS, compare_names
+from mailarchive.survey import ROWS, compare_names, refuse_impossible
 from mailarchive.usage import Senders, Sums, address_of, sizes_of, to_cover
 
 if TYPE_CHECKING:
@@ -129,10 +129,7 @@ class _Work:
 
     def look(self) -> UsageFinished:
         policy, can = self._question.policy, self._source.capabilities
-        if policy.asks_for_flags and not can.flags:
-            raise UsageError("POP3 has no flags, so no message can be chosen by one")
-        if policy.imap_search and not can.search:
-            raise UsageError("this server cannot search, so --imap-search cannot be")
+        refuse_impossible(policy, can)
         quota = self._source.quota() if isinstance(self._source, HasQuota) else None
         if quota is None and policy.keep_under is not None:
             raise UsageError("this server does not tell its quota, so --keep-under cannot be", hint="use --free SIZE")
@@ -144,6 +141,7 @@ class _Work:
         boxes = self._limited(self._listed(mailboxes), quota)
         sums = self._sums(boxes, mailboxes)
         senders, largest = self._people(boxes, sums)
+        self._tell_alerts()
         stopped = self._stop()
         if stopped is not None:
             self._codes.add(stopped)
@@ -162,6 +160,13 @@ class _Work:
     def _warn(self, message: str, mailbox: str = "") -> None:
         self._codes.add(ExitCode.PARTIAL)
         self._report(Warned(message, mailbox, serious=True))
+
+    def _tell_alerts(self) -> None:
+        """Tell what there is to say of this server, and what it wants a human to read, each sentence once."""
+        for sentence in self._source.advice if isinstance(self._source, HasAdvice) else ():
+            self._report(Warned(sentence))
+        for alert in dict.fromkeys(self._source.alerts if isinstance(self._source, HasAlerts) else ()):
+            self._report(Warned(f"the server says: {alert}"))
 
     # Listing
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mailarchive.job import Work
-    from mailarchive.model import UID, UIDL, Envelope, Known, Mailbox, MailboxStatus, Quota, RemoteMessage
+    from mailarchive.model import UID, UIDL, Capabilities, Envelope, Known, Mailbox, MailboxStatus, Quota, RemoteMessage
     from mailarchive.plan import Plan
     from mailarchive.policy import Policy
     from mailarchive.ports import OpenMailbox, Source
@@ -75,10 +75,7 @@ def survey(
         UsageError: The selection names a mailbox that is not there, or asks for what this server cannot do.
         AccountError, ArchiveError: The line or the archive gave way.
     """
-    if work.policy.asks_for_flags and not source.capabilities.flags:
-        raise UsageError("POP3 has no flags, so no message can be chosen by one")
-    if work.policy.imap_search and not source.capabilities.search:
-        raise UsageError("this server cannot search, so --imap-search cannot be")
+    refuse_impossible(work.policy, source.capabilities)
     before = work.catalogue.mailboxes()
     if not mailboxes and before:
         work.warn(f"the server lists no mailboxes, and there were {len(before)}; nothing was done")
@@ -108,6 +105,14 @@ def _chosen_of(mailboxes: Sequence[Mailbox], work: Work) -> list[Mailbox]:
     # Spam and trash do not show there, and only their exact name brings them in.
     apart = [box for box in mailboxes if box.special_use & {JUNK, TRASH} and work.policy.chooses(box)]
     return [work.labels.everything, *apart]
+
+
+def refuse_impossible(policy: Policy, capabilities: Capabilities) -> None:
+    """Refuse a selection by what this server cannot tell. Raises UsageError."""
+    if policy.asks_for_flags and not capabilities.flags:
+        raise UsageError("POP3 has no flags, so no message can be chosen by one")
+    if policy.imap_search and not capabilities.search:
+        raise UsageError("this server cannot search, so --imap-search cannot be")
 
 
 def compare_names(policy: Policy, mailboxes: Sequence[Mailbox], warn: Callable[[str], None]) -> None:

@@ -121,6 +121,14 @@ def test_a_year_that_is_far_away_is_later() -> None:
     assert [(part.name, part.messages) for part in years] == [("2106", 1), ("later", 2)]
 
 
+def test_what_the_server_wants_a_human_to_read_is_told() -> None:
+    """Once, and it is no failure."""
+    source = filled()
+    source.alerts = ["the disk is nearly full"] * 2
+    finished, said = look(source)
+    assert (finished.exit_code, warned(said)) == (ExitCode.DONE, ["the server says: the disk is nearly full"])
+
+
 def test_a_look_that_is_stopped_says_so() -> None:
     """What was listed until then counts, with the code of the signal."""
     answers = iter([None, *[ExitCode.INTERRUPT] * 10])

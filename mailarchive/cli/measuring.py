@@ -17,15 +17,14 @@ from mailarchive import dates
 from mailarchive.address import looks_like_url
 from mailarchive.archives.opening import open_for_reading
 from mailarchive.catalogue import SqliteCatalogue
-from mailarchive.cli.proving import proof_of
-from mailarchive.cli.running import run_each
+from mailarchive.cli.running import connected, run_each
 from mailarchive.cli.targets import targets
 from mailarchive.cli.zone import now
 from mailarchive.du import Question, du
 from mailarchive.errors import ArchiveError, UsageError, os_error
 from mailarchive.events import Warned
 from mailarchive.policy import Policy
-from mailarchive.sources import connect
+from mailarchive.sources import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,8 +67,7 @@ def measure(
         question = _question(target, selection, heads)
         with ExitStack() as stack:
             catalogue = _catalogue(stack, target, screen) if has_archive else None
-            source = connect(target.address, proof_of(target), target.trust, tunnel=target.tunnel)
-            stack.enter_context(source)
+            source = stack.enter_context(connected(target, Purpose.READ, screen, interrupt))
             with interrupt:
                 finished = du(source, catalogue, question, report=screen, stop=interrupt, clock=time.monotonic)
         found.append(finished)

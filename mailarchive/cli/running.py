@@ -349,7 +349,7 @@ def _carry_out(
         if is_new and must_exist:
             raise ArchiveError(f"there is no archive in {target.archive}", hint="mailarchive backup makes one")
         places = None if is_new or dry_run else open_places(stack, target, run, screen, dry_run=dry_run)
-        source = stack.enter_context(_connected(target, purpose, screen, interrupt, persevering=persevering))
+        source = stack.enter_context(connected(target, purpose, screen, interrupt, persevering=persevering))
         archive, catalogue = places or open_places(stack, target, run, screen, dry_run=dry_run)
         # Only now: a Ctrl-C at the password prompt or while connecting ends the program at once.
         with interrupt:
@@ -357,8 +357,8 @@ def _carry_out(
     return finished.exit_code
 
 
-def _connected(
-    target: Target, purpose: Purpose, screen: Screen, interrupt: Interrupt, *, persevering: bool
+def connected(
+    target: Target, purpose: Purpose, screen: Screen, interrupt: Interrupt, *, persevering: bool = True
 ) -> AbstractContextManager[Source]:
     """Sign in; what only reads, or looks before it goes on, can do so again after a line that broke."""
 

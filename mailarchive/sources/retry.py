@@ -8,10 +8,10 @@ is told, and looks first (`removal.py`).
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias, TypeVar
 
 from mailarchive.errors import AccountError, AgainError, ExitCode, LaterError, MailboxError, ProtocolError
-from mailarchive.extras import CanAbandon, CanFollow, HasAdvice, HasAlerts, HasQuota
+from mailarchive.extras import CanAbandon, CanFollow, CanNameSenders, HasAdvice, HasAlerts, HasQuota
 from mailarchive.model import NotFetched
 from mailarchive.ports import Source
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     )
     from mailarchive.ports import Chunk, Incoming, OpenMailbox, WritableMailbox
     from mailarchive.sources.patience import Patience
+
+    _Asking: TypeAlias = "Callable[[Sequence[RemoteMessage]], Iterator[tuple[UID | UIDL, bytes]]]"
 
 _Value = TypeVar("_Value")
 
@@ -236,10 +238,16 @@ class PatientMailbox:
 
     def headers(self, messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID | UIDL, bytes]]:
         """Give header fields; after a line that broke, those that have not come."""
+        return self._heads(messages, lambda: self.box.headers)
+
+    def _heads(
+        self, messages: Sequence[RemoteMessage], asking: Callable[[], _Asking]
+    ) -> Iterator[tuple[UID | UIDL, bytes]]:
         done: set[UID | UIDL] = set()
         while True:
+            some = [each for each in messages if each.uid not in done] if done else messages
             try:
-                for uid, head in self.box.headers([each for each in messages if each.uid not in done]):
+                for uid, head in asking()(some):
                     done.add(uid)
                     yield uid, head
             except AccountError as error:
@@ -328,7 +336,14 @@ class PatientMailbox:
 
 
 class FollowedMailbox(PatientMailbox):
-    """One that can say what has changed in it; see `extras.CanFollow`."""
+    """One that can say what has changed in it, and who has sent what; see `CanFollow` and `CanNameSenders`."""
+
+    def senders(self, messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID | UIDL, bytes]]:
+        """Give the field From; after a line that broke, of those that have not come."""
+        return self._heads(messages, self._senders_of)
+
+    def _senders_of(self) -> _Asking:
+        return self.box.senders if isinstance(self.box, CanNameSenders) else self.box.headers
 
     @property
     def steady(self) -> bool:

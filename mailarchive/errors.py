@@ -154,6 +154,18 @@ class ProtocolError(AccountError):
         self.uid = uid
 
 
+class SpoiltError(ProtocolError):
+    """What came for one message makes no sense, and the line is of no more use; a new one may leave that message out.
+
+    Attributes:
+        uid: Of the message; None if the server has not told it.
+    """
+
+    def __init__(self, message: str, uid: int | None) -> None:
+        super().__init__(f"{message}, for UID {uid}" if uid is not None else message)
+        self.uid = uid
+
+
 class LaterError(AccountError):
     """The server asks for patience (throttled, in use, over a limit).
 

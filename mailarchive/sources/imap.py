@@ -207,6 +207,7 @@ def _open(commands: Commands, mailbox: Mailbox, command: bytes, parameters: byte
     codes: dict[str, int] = {}
     permanent: bytes | None = None
     commands.expunged = 0
+    commands.oddities.clear()
     commands.send(command, quoted(mailbox.wire) + parameters)
     try:
         for line in commands.answers():

@@ -99,7 +99,7 @@ class Commands:
         self.gate = Gate(most)
         self.completed = b""
         self.compress_asked = False
-        self._tags: deque[bytes] = deque()
+        self._tags: deque[tuple[bytes, int]] = deque()
         self._number = 0
         self.alerts: list[str] = []
         self.oddities: list[str] = []
@@ -173,9 +173,11 @@ class Commands:
         raise ProtocolError(f"{self.wire.peer} does not ask for the message that was announced")
 
     def _tag(self) -> bytes:
+        """Begin a command: what has arrived so far is no answer to it."""
         self._number += 1
-        self._tags.append(b"M%d" % self._number)
-        return self._tags[-1]
+        tag = b"M%d" % self._number
+        self._tags.append((tag, self.wire.received))
+        return tag
 
     def answers(self, *, most: int = UNTAGGED) -> Iterator[bytes]:
         """Give the lines of the untagged responses to the oldest command, `most` of them.
@@ -190,7 +192,7 @@ class Commands:
             ProtocolError: The answer makes no sense, or never ends.
         """
         self._left, self._before = most, self.wire.received - self.bodies
-        return self._answers(self._tags[0])
+        return self._answers(self._tags[0][0])
 
     def spend(self, responses: int) -> None:
         """Count responses to the oldest command against its budget; ProtocolError if it is used up."""
@@ -272,7 +274,9 @@ class Commands:
             raise ProtocolError(f"{self.wire.peer} sent something that is no IMAP response")
         if found.group(1).upper() != tag:
             raise ProtocolError(f"{self.wire.peer} answered a command that was not asked")
-        self._tags.popleft()
+        _, before = self._tags.popleft()
+        if self.wire.taken <= before:
+            raise ProtocolError(f"{self.wire.peer} answered a command before it was asked")
         if found.group(2).upper() != b"OK":
             raise Refused(self.wire.words(found.group(3)))
         self.completed = found.group(3)

@@ -2,19 +2,21 @@
 
 The law of this room: a body goes through in pieces, never whole in memory; the next command is on its way before the
 last one is drained; what was asked for and did not come is told, with the reason, and never guessed. Servers answer in
-any order, and with things nobody asked for.
+any order, and with things nobody asked for: those are read to their end, dropped, and noted as odd.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mailarchive.errors import ProtocolError
+from mailarchive.errors import AgainError, ProtocolError, SpoiltError
 from mailarchive.model import UID, NotFetched, RemoteMessage
 from mailarchive.sources import imap_compress, imap_usual, uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
 from mailarchive.sources.imap_items import (
     FETCH,
+    IMPOSSIBLE,
     IN_FLIGHT,
     Items,
     identity,
@@ -40,6 +42,8 @@ ROUND = 20_000
 """Messages that are kept track of at a time."""
 
 EMPTY = "the server sent an empty text for it"
+TWICE = "the server sent a message twice"
+UNASKED = "the server sent a message that was not asked for"
 
 
 class Body:
@@ -63,19 +67,38 @@ class Body:
         self._arrived = arrived
 
     def chunks(self) -> Iterator[memoryview]:
-        """Give the octets, and read the answer to its end behind them."""
-        # No budget counts a body that was asked for; one that came before, or is too large, is a waste like any other.
-        if not self.too_large and self.uid not in self._arrived:
+        """Give the octets, and read the answer to its end behind them.
+
+        Raises:
+            AgainError: Only there the answer says that it is none that was wanted.
+        """
+        yield from self._octets()
+        if self.doubt:
+            raise AgainError(self.doubt)
+
+    def drop(self) -> None:
+        """Read it to its end without keeping it."""
+        for _ in self._octets():
+            pass
+
+    def _octets(self) -> Iterator[memoryview]:
+        """Read it to its end; what is none that was wanted is noted as odd, and counts like any other waste."""
+        before = self._commands.bodies
+        if not (self.doubt and self.is_named):
             self._commands.bodies += self._literal.size
         yield from self._wire.pieces(self._literal.size)
         self.finish()
+        if self.doubt:
+            self._commands.bodies = before
+            self._commands.odd(self.doubt)
 
     def finish(self) -> None:
         """Read what stands behind the octets; called once they are drained."""
         if not self.drained:
             self.drained = True
-            for _ in self._rest:
-                raise ProtocolError(f"{self._wire.peer} sent two bodies in one answer")
+            with _about(self._items):
+                for _ in self._rest:
+                    raise ProtocolError(f"{self._wire.peer} sent two bodies in one answer")
 
     @property
     def size(self) -> int:
@@ -93,14 +116,26 @@ class Body:
         return self._items.uid
 
     @property
+    def is_named(self) -> bool:
+        """Whether the answer has named a message already."""
+        return self._items.uid is not None or self._items.impossible
+
+    @property
+    def doubt(self) -> str:
+        """Why it is none that is wanted, as far as the answer has been read; empty if it is one."""
+        uid = self._items.uid
+        if self._items.impossible:
+            return IMPOSSIBLE
+        if uid is None or uid not in self._expected:
+            return UNASKED
+        return TWICE if uid in self._arrived else ""
+
+    @property
     def message(self) -> RemoteMessage:
         """The facts of the answer, completed from the listing. Complete only after the chunks."""
-        uid = self._items.uid
-        if uid in self._arrived:
-            raise ProtocolError(f"{self._wire.peer} sent UID {uid} twice")
-        listed = self._expected.get(uid) if uid is not None else None
-        if listed is None:
-            raise ProtocolError(f"{self._wire.peer} sent a message that was not asked for")
+        if self.doubt or self._items.uid is None:
+            raise AgainError(self.doubt)
+        listed = self._expected[self._items.uid]
         fresh = self._items.message()
         return RemoteMessage(
             listed.uid,
@@ -119,7 +154,7 @@ def bodies(commands: Commands, messages: Sequence[RemoteMessage]) -> Iterator[Bo
     message that the server cannot give stands alone.
 
     Raises:
-        ProtocolError: A body was not asked for, or is over `DRAIN_CAP`.
+        SpoiltError: The answer for a message cannot be read, or announces more than `DRAIN_CAP`.
         LaterError: The server asks for patience.
     """
     for first in range(0, len(messages), ROUND):
@@ -191,14 +226,17 @@ class _Fetching:
             return refused.said
         return ""
 
-    def again(self, uids: list[int], reason: str) -> Iterator[Body | Arrived | NotFetched]:
-        """Ask again for what did not come: after a refusal in halves; after an OK find out what is gone."""
+    def again(self, uids: list[int], reason: str, *, alone: bool = False) -> Iterator[Body | Arrived | NotFetched]:
+        """Ask again for what did not come: after a refusal in halves; after an OK find out what is gone.
+
+        `alone` says that only this one was asked for, and is refused: that is the end.
+        """
         if not reason:
             yield from self._explained(uids)
             return
-        if len(uids) == 1:
-            self.arrived.add(uids[0])
-            yield NotFetched(UID(uids[0]), f"the server does not give it: {reason}")
+        if alone:
+            self.arrived.update(uids)
+            yield from (NotFetched(UID(uid), f"the server does not give it: {reason}") for uid in uids)
             return
         middle = len(uids) // 2
         for half in (uids[:middle], uids[middle:]):
@@ -206,8 +244,8 @@ class _Fetching:
                 continue
             self.ask(left)
             said = yield from self.answer()
-            if left := self.missing(left):
-                yield from self.again(left, said)
+            if lacking := self.missing(left):
+                yield from self.again(lacking, said, alone=len(left) == 1)
 
     def _explained(self, uids: list[int]) -> Iterator[NotFetched]:
         """Say which of the missing messages another hand has removed, and which the server holds back."""
@@ -220,6 +258,9 @@ class _Fetching:
                     items = read_all(self._commands, line)
                     if items is not None and items.uid is not None:
                         still.add(items.uid)
+                    elif items is not None and items.impossible:
+                        # It may be any of them.
+                        still.update(uids)
             except Refused as refused:
                 if refused.patience:
                     raise refused.error(self._commands.wire.peer, "the server refuses") from None
@@ -247,15 +288,7 @@ class _Fetching:
                 return
             found = _careful(commands, line)
             if isinstance(found, Body):
-                found.expect(self.wanted, self.arrived)
-                if found.too_large or found.uid in self.arrived:
-                    found = self._declined(found)
-                else:
-                    yield found
-                    if not found.drained:
-                        raise AssertionError("a body was not read to its end")
-                    self.arrived.add(int(found.message.uid))
-                    continue
+                found = yield from self._body(found)
             if found is None or found.uid not in self.wanted or found.uid in self.arrived:
                 continue
             if found.reason == EMPTY:
@@ -265,16 +298,20 @@ class _Fetching:
             self.arrived.add(int(found.uid))
             yield found
 
-    def _declined(self, body: Body) -> NotFetched | None:
-        """Read a body to its end without keeping it; gives what is to be told of it."""
-        if body.too_large and body.uid is not None and body.uid not in self.arrived:
-            self._commands.bodies += body.size
-        for _ in body.chunks():
-            pass
-        if body.too_large and body.uid is not None:
-            return NotFetched(body.uid, "it is larger than 1 GiB")
-        self._commands.odd("the server sent a message twice")
-        return None
+    def _body(self, body: Body) -> Generator[Body, None, NotFetched | None]:
+        """Give a body if it is wanted; else read it to its end and return what is to be told of it."""
+        body.expect(self.wanted, self.arrived)
+        if not body.too_large and not (body.doubt and body.is_named):
+            yield body
+            if not body.drained:
+                raise AssertionError("a body was not read to its end")
+            if not body.doubt:
+                self.arrived.add(int(body.message.uid))
+            return None
+        body.drop()
+        if body.doubt or body.uid is None:
+            return None
+        return NotFetched(body.uid, "it is larger than 1 GiB")
 
 
 def _careful(commands: Commands, line: bytes) -> Body | NotFetched | None:
@@ -284,12 +321,16 @@ def _careful(commands: Commands, line: bytes) -> Body | NotFetched | None:
         return None
     items = Items()
     rest = read_items(commands.lexer, items)
-    literal = next(rest, None)
-    if literal is not None and literal.size:
-        _check_size(commands, literal, items.uid)
-        return Body(commands, items, literal, rest)
-    for _ in rest:
-        raise ProtocolError(f"{commands.wire.peer} sent two bodies in one answer")
+    with _about(items):
+        literal = next(rest, None)
+        if literal is not None and literal.size > DRAIN_CAP:
+            raise ProtocolError(f"{commands.wire.peer} announced a message of {literal.size} octets")
+        if literal is not None and literal.size:
+            return Body(commands, items, literal, rest)
+        for _ in rest:
+            raise ProtocolError(f"{commands.wire.peer} sent two bodies in one answer")
+    if items.impossible:
+        commands.odd(IMPOSSIBLE)
     if not items.has_body or items.uid is None:
         return None
     if isinstance(items.body, bytes) and items.body:
@@ -298,21 +339,26 @@ def _careful(commands: Commands, line: bytes) -> Body | NotFetched | None:
     return NotFetched(items.uid, EMPTY)
 
 
-def _check_size(commands: Commands, literal: Literal, uid: UID | None) -> None:
-    if literal.size > DRAIN_CAP:
-        raise ProtocolError(f"{commands.wire.peer} announced a message of {literal.size} octets", uid=uid)
+@contextmanager
+def _about(items: Items) -> Iterator[None]:
+    """Say of an answer that makes no sense which message it was for."""
+    try:
+        yield
+    except ProtocolError as error:
+        raise SpoiltError(error.message, items.uid) from None
 
 
 class _Short(Body):
     """A body that came as a quoted string and is in memory already."""
 
-    __slots__ = ("_octets",)
+    __slots__ = ("_text",)
 
     def __init__(self, commands: Commands, items: Items, octets: bytes) -> None:
         super().__init__(commands, items, Literal(len(octets)), iter(()))
-        self._octets = octets
+        self._text = octets
 
-    def chunks(self) -> Iterator[memoryview]:
-        """Give the octets."""
-        yield memoryview(self._octets)
+    def _octets(self) -> Iterator[memoryview]:
+        yield memoryview(self._text)
         self.finish()
+        if self.doubt:
+            self._commands.odd(self.doubt)

@@ -1,7 +1,8 @@
 """Reads the items of FETCH answers: facts of many messages, and header blocks (RFC 9051 section 7.5.2).
 
-The law of this room: an answer counts only if it carries the UID, in whatever order, case and company its items come;
-an answer of the usual shape is recognised by one pattern; what is not a number or a date is unknown.
+The law of this room: an answer counts only if it carries the UID, in whatever order, case and company its items come,
+and a UID that cannot be is none; an answer of the usual shape is recognised by one pattern; what is not a number or a
+date is unknown.
 """
 
 from __future__ import annotations
@@ -31,15 +32,17 @@ SENDERS = b"(UID BODY.PEEK[HEADER.FIELDS (FROM)])"
 GMAIL = "X-GM-EXT-1"
 IN_FLIGHT = 2
 """Commands on their way at a time."""
+IMPOSSIBLE = "the server names a UID that cannot be"
 
 FETCH = re.compile(rb"\* \d+ (?:UID)?FETCH \(", re.IGNORECASE)
 
 
 @dataclass(slots=True)
 class Items:
-    """What one FETCH answer has said so far."""
+    """What one FETCH answer has said so far; `impossible` if it names a UID that cannot be, so that it has none."""
 
     uid: UID | None = None
+    impossible: bool = False
     flags: frozenset[str] | None = None
     internal_date: bytes | None = None
     size: int | None = None
@@ -86,7 +89,7 @@ def facts(
 
 def usual_fact(uid: bytes, flags: bytes, date: bytes, size: bytes) -> Fact:
     """Make a fact of what `imap_usual.facts` takes."""
-    return Fact(RemoteMessage(read_uid(uid), int(size), parse_internal_date(date), flag_set(flags)), whole=True)
+    return Fact(RemoteMessage(UID(int(uid)), int(size), parse_internal_date(date), flag_set(flags)), whole=True)
 
 
 def identity(commands: Commands) -> bytes:
@@ -171,6 +174,8 @@ def read_all(commands: Commands, line: bytes) -> Items | None:
     for _ in read_items(commands.lexer, items):
         # A body that nobody asked for: a server may not do that, and it is not kept.
         raise ProtocolError(f"{commands.wire.peer} sent a message that was not asked for")
+    if items.impossible:
+        commands.odd(IMPOSSIBLE)
     return items
 
 
@@ -198,6 +203,7 @@ def read_items(lexer: Lexer, items: Items) -> Iterator[Literal]:
 def _take(lexer: Lexer, items: Items, name: bytes, value: Value) -> None:
     if name == b"UID" and isinstance(value, bytes):
         items.uid = read_uid(value)
+        items.impossible = items.uid is None
     elif name == b"FLAGS":
         if not isinstance(value, list):
             raise lexer.broken("flags that are no list")
@@ -225,12 +231,10 @@ def _take_identity(items: Items, name: bytes, value: Value) -> None:
         items.labels = frozenset(label.decode("utf-8", "replace") for label in value if isinstance(label, bytes))
 
 
-def read_uid(digits: bytes) -> UID:
-    """Read a UID; ProtocolError if it cannot be one."""
+def read_uid(digits: bytes) -> UID | None:
+    """Read a UID; None if it cannot be one."""
     number = int(digits) if digits.isdigit() and len(digits) <= 10 else 0
-    if not 1 <= number <= uid_set.HIGHEST:
-        raise ProtocolError("the server sent a UID that cannot be")
-    return UID(number)
+    return UID(number) if 1 <= number <= uid_set.HIGHEST else None
 
 
 _flag_sets: dict[bytes, frozenset[str]] = {}

@@ -175,6 +175,11 @@ class Wire:
         assert 0 <= count <= self._end - self._start
         self._start += count
 
+    @property
+    def taken(self) -> int:
+        """Octets that were received and taken by somebody."""
+        return self.received - (self._end - self._start)
+
     def arrived(self) -> Arrived:
         """Give what has arrived, to be searched and not changed; it stays where it is until more is asked for."""
         return Arrived(self._buffer, self._view, self._start, self._end)

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mailarchive.address import Security, ServerAddress
-from mailarchive.errors import MailarchiveError
+from mailarchive.errors import AgainError, MailarchiveError
 from mailarchive.model import UID, Criteria, MailboxStatus, NotFetched, RemoteMessage
 from mailarchive.sources import imap_facts, imap_fetch, imap_list, imap_usual, wire
 from mailarchive.sources.imap_commands import Commands, Refused
@@ -124,10 +124,17 @@ def stream(answer: tuple[list[bytes], list[bytes]]) -> bytes:
 
 
 def commands_on(sock: Cut, *, filled: bool = False) -> Commands:
-    """Make a session on a socket, whose first octets have arrived if `filled`."""
+    """Make a session on a socket, whose first octets arrive with the first command if `filled`."""
     line = wire.Wire(sock, "test.example:143")  # type: ignore[arg-type] # it has all that a Wire asks of a socket
+    plain = line.send
+
+    def send(data: bytes | bytearray | memoryview) -> None:
+        plain(data)
+        if not line.received:
+            line._fill()
+
     if filled:
-        line._fill()
+        line.send = send  # type: ignore[method-assign] # of this one alone
     return Commands(Session(line, ADDRESS, frozenset({"ESEARCH"})))
 
 
@@ -157,9 +164,12 @@ def fetched(commands: Commands, number: int = 5) -> list[Any]:
         for arrival in imap_fetch.bodies(commands, messages):
             if isinstance(arrival, NotFetched):
                 told.append(arrival)
-            else:
+                continue
+            try:
                 octets = b"".join(bytes(chunk) for chunk in arrival.chunks())
                 told.append((octets, arrival.message, arrival.size))
+            except AgainError as error:
+                told.append(str(error))
     except (MailarchiveError, Refused) as error:
         told.append((type(error), str(error)))
     return told

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import socket
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mailarchive.address import Security, ServerAddress
-from mailarchive.errors import LaterError, MailboxError, ProtocolError, UnreachableError
+from mailarchive.errors import AgainError, LaterError, MailboxError, ProtocolError, SpoiltError, UnreachableError
 from mailarchive.model import UID, NotFetched, RemoteMessage
 from mailarchive.sources import imap_fetch, imap_items
 from mailarchive.sources.imap import ImapSource
@@ -159,11 +159,7 @@ def test_a_server_that_asks_for_patience_is_not_asked_again() -> None:
 @pytest.mark.parametrize(
     ("answer", "what"),
     [
-        (b"* 1 FETCH (BODY[] {5}\r\nhello UID 7)\r\n" * 2 + OK, "twice"),
-        (body(8) + OK, "not asked for"),
         (USUAL.replace(b"{5}", b"{5000000000}") + OK, "announced a message"),
-        (USUAL.replace(b"UID 7", b"UID 0") + OK, "cannot be"),
-        (USUAL.replace(b"UID 7", b"UID 4294967296") + OK, "cannot be"),
         (b"* 1 FETCH (UID 7 X " + b"(" * 100_000 + b"\r\n" + OK, "nested"),
         (b"* 1 FETCH (UID 7 BODY[] {-1}\r\n" + OK, "read"),
         (b"* 1 FETCH (UID 7 BODY[] {99999999999999}\r\n" + OK, "announced a message"),
@@ -174,22 +170,88 @@ def test_a_server_that_asks_for_patience_is_not_asked_again() -> None:
     ],
 )
 def test_what_makes_no_sense_is_a_protocol_error(answer: bytes, what: str) -> None:
-    """Doubles, strangers, giants, deep nesting, endless lines and wrong tags stop the account, with bounded memory."""
+    """Giants, deep nesting, endless lines and wrong tags stop the account, with bounded memory."""
     with Scripted([("UID FETCH", answer)]) as server, pytest.raises(ProtocolError, match=what):
         fetched(server, listed(7))
 
 
-def test_a_body_that_comes_twice_is_taken_once_and_doubted() -> None:
-    """The second one is read and dropped; the other messages come, and the mailbox is not to be trusted."""
-    with Scripted([("UID FETCH", body(7) + body(7) + body(8) + OK)]) as server:
+def body_first(uid: bytes, text: bytes = b"{5}\r\nhello") -> bytes:
+    """Write an answer in which the UID stands behind the body."""
+    return b"* 1 FETCH (BODY[] " + text + b" UID " + uid + b")\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (body(7), "the server sent a message twice"),
+        (body_first(b"7"), "the server sent a message twice"),
+        (body_first(b"7", b'"hello"'), "the server sent a message twice"),
+        (body(9), "the server sent a message that was not asked for"),
+        (body_first(b"9"), "the server sent a message that was not asked for"),
+        (body_first(b"9", b'"hello"'), "the server sent a message that was not asked for"),
+        (b"* 1 FETCH (BODY[] {5}\r\nhello)\r\n", "the server sent a message that was not asked for"),
+        *(
+            (shape, "the server names a UID that cannot be")
+            for uid in (b"0", b"4294967296", b"-1", b"x")
+            for shape in (USUAL.replace(b"UID 7", b"UID " + uid), body_first(uid), body_first(uid, b'"hello"'))
+        ),
+        (b"* 1 FETCH (UID 0 BODY[] NIL)\r\n", "the server names a UID that cannot be"),
+    ],
+)
+def test_f040_f041_a_body_that_is_none_that_was_wanted_is_dropped_and_doubted(answer: bytes, what: str) -> None:
+    """It is read to its end and kept nowhere; the others come, and the mailbox is not to be trusted."""
+    with Scripted([("UID FETCH", body(7) + answer + body(8) + OK)]) as server:
         commands = Commands(server.session)
         uids = []
         for arrival in imap_fetch.bodies(commands, listed(7, 8)):
             assert not isinstance(arrival, NotFetched)
-            assert b"".join(bytes(chunk) for chunk in arrival.chunks()) == b"hello"
-            uids.append(int(arrival.message.uid))
+            with suppress(AgainError):
+                assert b"".join(bytes(chunk) for chunk in arrival.chunks()) == b"hello"
+                uids.append(int(arrival.message.uid))
+        assert not commands.busy
     assert uids == [7, 8]
-    assert commands.oddities == ["the server sent a message twice"]
+    assert commands.oddities == [what]
+
+
+def test_f041_a_message_without_a_uid_that_can_be_is_not_gone() -> None:
+    """No body came for 7, and the question whether it is there is answered with UID 0: it is there."""
+    script = [
+        (r"UID FETCH 7 \(UID FLAGS", USUAL.replace(b"UID 7", b"UID 0") + OK),
+        (r"UID FETCH 7 \(UID\)", b"* 1 FETCH (UID 0)\r\n" + OK),
+    ]
+    with Scripted(script) as server:
+        found = fetched(server, listed(7))[7]
+    assert isinstance(found, NotFetched)
+    assert not found.gone
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_f035_a_message_that_is_refused_is_asked_for_once_more_alone(*, together: bool) -> None:
+    """SERVERBUG, whether the others came with it or it was asked for alone: the second time it comes."""
+    no = b"TAG NO [SERVERBUG] try again\r\n"
+    script = [("UID FETCH 6:7 " if together else "UID FETCH 7 ", (body(6) if together else b"") + no)]
+    with Scripted([*script, ("UID FETCH 7 ", body(7) + OK)]) as server:
+        found = fetched(server, listed(*((6, 7) if together else (7,))))
+        assert server.unexpected == []
+    assert not any(isinstance(each, NotFetched) for each in found.values())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        USUAL.replace(b"{5}", b"{5000000000}"),
+        USUAL.replace(b"{5}", b"{-1}"),
+        USUAL.replace(b"{5}", b"{3}"),
+        USUAL.replace(b"{5}", b"{9}"),
+    ],
+    ids=["giant", "negative", "too short", "too long"],
+)
+def test_f054_f055_the_error_names_the_message(answer: bytes) -> None:
+    """The line is of no more use, and a human and the next session can tell which message it was."""
+    with Scripted([("UID FETCH", body(6) + answer + OK)]) as server:
+        with pytest.raises(SpoiltError, match="for UID 7") as error:
+            fetched(server, listed(6, 7))
+        assert error.value.uid == 7
 
 
 def test_a_message_over_the_cap_is_told_and_the_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +360,7 @@ def test_a_server_that_does_not_say_goodbye_is_left(monkeypatch: pytest.MonkeyPa
 
     def drip() -> None:
         theirs.recv(1000)
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             theirs.sendall(b"* FOO {200000000}\r\n")
             while not stop.wait(0.02):
                 theirs.sendall(b"x" * 100)

@@ -23,7 +23,7 @@ from mailarchive.model import INBOX, UID, Mailbox, RemoteMessage, is_inbox
 from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
 from mailarchive.sources.imap_facts import Collector
-from mailarchive.sources.imap_lexer import OversizedError
+from mailarchive.sources.imap_lexer import SMALL, OversizedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -121,6 +121,8 @@ def _mailbox(commands: Commands, namespaces: Sequence[tuple[bytes, bool]]) -> Ma
             pass
         case _:
             return "a line of the list of mailboxes could not be read and was skipped"
+    if len(wire) > SMALL:
+        raise ProtocolError(f"{commands.wire.peer} lists a mailbox with a name of {len(wire)} octets")
     if len(wire) > LONGEST_NAME:
         return f"a mailbox name of {len(wire)} octets was skipped"
     if any(octet in wire for octet in b"\r\n\0"):
@@ -337,10 +339,10 @@ class Hits:
 
     def take(self, lexer: Lexer, line: bytes) -> None:
         """Read one line."""
-        kind = line[2:10].upper()
-        if kind.startswith(b"SEARCH"):
+        kind = line[2:10].upper().split()[:1]
+        if kind == [b"SEARCH"]:
             self._add(_number(word) for word in line[8:].split())
-        elif kind.startswith(b"ESEARCH"):
+        elif kind == [b"ESEARCH"]:
             lexer.at = len(b"* ESEARCH")
             for name, value in itertools.pairwise(lexer.values()):
                 if not isinstance(name, bytes) or not isinstance(value, bytes):

@@ -216,7 +216,8 @@ class Lister:
         if narrowing:
             uids = self._narrowed(windows, *narrowing)
             if uids is not None:
-                return self._facts_of(uids)
+                messages = self._facts_of(uids)
+                return messages if not self.doubts else self._all_the_same(windows, messages)
         return self._everything(windows)
 
     def windows(self, most: int = WINDOW) -> list[bytes]:
@@ -288,14 +289,30 @@ class Lister:
             raise refused.error(peer, f"the server cannot search {self._name}") from None
         return hits
 
+    def _all_the_same(self, windows: Sequence[bytes], narrowed: Messages) -> Messages:
+        """List everything because what was found by the search is not what is listed; what comes whole is believed."""
+        before, self.doubts = self.doubts, []
+        try:
+            everything = self._everything(windows)
+        except MailboxError:
+            self.doubts = before
+            return narrowed
+        if not self.doubts:
+            return everything
+        self.doubts = [*before, *self.doubts]
+        others = (message for message in narrowed if everything.find(int(message.uid)) is None)
+        return Messages(heapq.merge(everything, others, key=lambda message: int(message.uid)))
+
     def _facts_of(self, uids: Sequence[int]) -> Messages:
         sets = [part for part, _ in uid_set.commands(uids, octets=7000)]
+        gone = self._commands.expunged
         messages = self._collect(sets, wanted=uids)
         if len(messages) == len(uids):
             return messages
         lacking = set(uids).difference(int(message.uid) for message in messages)
+        if len(lacking) > self._commands.expunged - gone:
+            self.doubts.append(f"the server finds {len(lacking)} messages and does not list them")
         # What was found by the search and not listed is unknown, and unknown is archived.
-        self.doubts.append(f"the server finds {len(lacking)} messages and does not list them")
         unknown = (RemoteMessage(UID(uid)) for uid in sorted(lacking))
         return Messages(heapq.merge(messages, unknown, key=lambda message: int(message.uid)))
 

@@ -284,6 +284,34 @@ def test_what_is_found_and_not_listed_is_unknown_and_not_left_out() -> None:
     assert lister.doubts == ["the server finds 1 messages and does not list them"]
 
 
+def test_f070_where_the_search_finds_what_is_not_there_everything_is_listed() -> None:
+    """One and the same answer to both searches adds up by chance; what is listed whole is believed."""
+    for answer, uids, doubts in (
+        (facts(1, 2), [1, 2], []),
+        (facts(2), [2, 5], ["the server finds 1 messages and does not list them", "the server lists 1 of 2 messages"]),
+    ):
+        script = [
+            (OLD_ONES, found(count=1, uids=b"5")),
+            (YOUNG_ONES, found(count=1, uids=b"5")),
+            (r"UID FETCH 5 ", OK),
+            ("UID FETCH 1:4294967295 ", answer + OK),
+        ]
+        with Scripted(script) as server:
+            assert listed(server, 2, NARROW) == (uids, doubts)
+
+
+def test_f047_what_is_told_to_be_gone_after_the_search_is_no_doubt() -> None:
+    """One of two is removed between SEARCH and FETCH, and the server says so: nothing else is asked for."""
+    script = [
+        (OLD_ONES, found(count=2, uids=b"1:2")),
+        (YOUNG_ONES, found(count=0)),
+        (r"UID FETCH 1:2 ", facts(1) + b"* 2 EXPUNGE\r\n" + OK),
+    ]
+    with Scripted(script) as server:
+        assert listed(server, 2, NARROW) == ([1, 2], [])
+        assert server.unexpected == []
+
+
 def test_a_refused_listing_keeps_what_came_and_reads_every_answer() -> None:
     """Two commands on the way, the first refused: the line stays in order, the missing are unknown and doubted."""
     uids = list(range(1, 1301))

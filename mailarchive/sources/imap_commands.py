@@ -179,8 +179,8 @@ class Commands:
         self._tags.append((tag, self.wire.received))
         return tag
 
-    def answers(self, *, most: int = UNTAGGED) -> Iterator[bytes]:
-        """Give the lines of the untagged responses to the oldest command, `most` of them.
+    def answers(self, *, most: int | None = None) -> Iterator[bytes]:
+        """Give the lines of the untagged responses to the oldest command, at most `most` or `UNTAGGED` of them.
 
         The lexer stands at the start of each line. The caller reads as much as it wants of a response that it knows;
         a literal that it leaves is an error of the caller. Between two lines it may take responses from the wire
@@ -191,7 +191,7 @@ class Commands:
             UnreachableError, LaterError: The server said BYE.
             ProtocolError: The answer makes no sense, or never ends.
         """
-        self._left, self._before = most, self.wire.received - self.bodies
+        self._left, self._before = UNTAGGED if most is None else most, self.wire.received - self.bodies
         return self._answers(self._tags[0][0])
 
     def spend(self, responses: int) -> None:

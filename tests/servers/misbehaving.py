@@ -33,7 +33,7 @@ Words: TypeAlias = "bytes | Iterable[bytes]"
 """What a server sends: `TAG` stands for the tag, and at `<CUT>` the connection ends. It need not end by itself."""
 Lie: TypeAlias = "Words | Callable[[bytes], Words]"
 
-USER, PASSWORD = "kim", "s3cret"
+USER, PASSWORD = "kim", "secret"
 OLD, WORK, YOUNG = (1, 2, 3, 4), (11, 12), (5,)
 ALL = (*OLD, *WORK, *YOUNG)
 """The numbers of the messages that a new server has: UIDs 1 to 4 of INBOX, UIDs 1 and 2 of Work, UID 5 of INBOX."""

@@ -35,7 +35,7 @@ def test_a_message_of_60_mb_passes_in_less_than_100_mb(tmp_path: Path, line: byt
     large += b"" if large.endswith(b"\r\n") else b"\r\n"
     account.mailbox("INBOX").append(large, datetime.now(UTC) - timedelta(days=900))
     with DemoServer(store) as server:
-        peak = peak_of(pop_url(server.pop_port, "kim"), tmp_path / "archive")
+        peak = peak_of("backup", pop_url(server.pop_port, "kim"), "--to", tmp_path / "archive")
     (found,) = maildir.files(tmp_path / "archive")
     assert found.octets == large
     print(f"peak {peak / MIB:.1f} MiB")  # noqa: T201 - for the record

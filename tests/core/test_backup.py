@@ -146,7 +146,7 @@ def test_one_message_that_fails_stops_no_other(source: MemorySource) -> None:
     assert (finished.total.archived, finished.exit_code) == (1, ExitCode.DONE)
 
 
-def test_a_message_that_went_meanwhile_is_no_failure(source: MemorySource) -> None:
+def test_f047_a_message_that_went_meanwhile_is_no_failure(source: MemorySource) -> None:
     """Gone by another hand: it is not selected any more, and the run is fine."""
     source.gone_at_fetch.add(("INBOX", UID(2)))
     finished, said = run_backup(source, MemoryArchive(), MemoryCatalogue())
@@ -197,7 +197,7 @@ def test_a_disk_that_fails_vouches_for_nothing(source: MemorySource, where: str)
     assert finished.total.archived == 6
 
 
-def test_one_mailbox_that_does_not_open_stops_no_other(source: MemorySource) -> None:
+def test_f048_one_mailbox_that_does_not_open_stops_no_other(source: MemorySource) -> None:
     """The others are backed up, and the run ends with 3."""
     source.broken_boxes["INBOX"] = MailboxError("the server does not open INBOX: no")
     finished, said = run_backup(source, MemoryArchive(), MemoryCatalogue())
@@ -205,7 +205,7 @@ def test_one_mailbox_that_does_not_open_stops_no_other(source: MemorySource) -> 
     assert (finished.total.archived, finished.exit_code) == (2, ExitCode.PARTIAL)
 
 
-def test_a_renumbered_mailbox_gives_no_second_copies(source: MemorySource) -> None:
+def test_f043_a_renumbered_mailbox_gives_no_second_copies(source: MemorySource) -> None:
     """UIDVALIDITY changed: fetched again, found by digest, new placements, and a note."""
     archive, catalogue = MemoryArchive(), MemoryCatalogue()
     run_backup(source, archive, catalogue)
@@ -217,7 +217,7 @@ def test_a_renumbered_mailbox_gives_no_second_copies(source: MemorySource) -> No
     assert {row.uidvalidity for row in catalogue.table.values() if row.mailbox == "INBOX"} == {1, 2}
 
 
-def test_a_mailbox_renumbered_between_listing_and_fetch_is_left_for_the_next_run(source: MemorySource) -> None:
+def test_f043_a_mailbox_renumbered_between_listing_and_fetch_is_left_for_the_next_run(source: MemorySource) -> None:
     """The UIDs of the plan mean nothing any more: nothing of this mailbox is fetched."""
 
     class Renumbering(MemorySource):
@@ -275,7 +275,7 @@ def test_a_file_that_the_user_removed_is_fetched_again(source: MemorySource) -> 
     assert (finished.total.archived, finished.total.already, finished.exit_code) == (1, 5, ExitCode.DONE)
 
 
-def test_odd_mail_is_archived_and_held(source: MemorySource) -> None:
+def test_f038_odd_mail_is_archived_and_held(source: MemorySource) -> None:
     """A message without any header is kept like any other, never deletable, and told once with exit 3."""
     source.add("INBOX", MemoryMessage(b"no header at all\r\n" * 3, NOW.replace(year=2010)))
     archive, catalogue = MemoryArchive(), MemoryCatalogue()
@@ -288,14 +288,14 @@ def test_odd_mail_is_archived_and_held(source: MemorySource) -> None:
     assert finished.exit_code is ExitCode.DONE
 
 
-def test_a_message_without_a_date_is_archived(source: MemorySource) -> None:
+def test_f062_a_message_without_a_date_is_archived(source: MemorySource) -> None:
     """Unknown is not young: it is pulled, and later never deleted by age."""
     source.add("INBOX", MemoryMessage(text(50), None))
     finished, _ = run_backup(source, MemoryArchive(), MemoryCatalogue())
     assert finished.total.archived == 7
 
 
-def test_a_server_that_shows_no_mailboxes_is_not_believed(source: MemorySource) -> None:
+def test_f049_a_server_that_shows_no_mailboxes_is_not_believed(source: MemorySource) -> None:
     """Forty mailboxes yesterday, none today: a loud warning, nothing else."""
     archive, catalogue = MemoryArchive(), MemoryCatalogue()
     run_backup(source, archive, catalogue)
@@ -307,7 +307,7 @@ def test_a_server_that_shows_no_mailboxes_is_not_believed(source: MemorySource) 
     assert set(catalogue.seen) == {"INBOX", "Work"}
 
 
-def test_a_mailbox_that_is_suddenly_empty_is_noted(source: MemorySource) -> None:
+def test_f050_a_mailbox_that_is_suddenly_empty_is_noted(source: MemorySource) -> None:
     """A note, no failure, and only once."""
     archive, catalogue = MemoryArchive(), MemoryCatalogue()
     run_backup(source, archive, catalogue)
@@ -418,7 +418,7 @@ def test_the_quota_is_told_at_the_end() -> None:
     assert finished.quota == Quota(90, 100)
 
 
-def test_what_the_server_wants_read_is_told_once(source: MemorySource) -> None:
+def test_f031_what_the_server_wants_read_is_told_once(source: MemorySource) -> None:
     """ALERT: a warning, once for each text."""
     source.alerts = ["we move on Sunday", "we move on Sunday"]
     finished, said = run_backup(source, MemoryArchive(), MemoryCatalogue())

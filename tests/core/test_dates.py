@@ -353,7 +353,7 @@ def test_an_internal_date_is_read(octets: bytes, expected: str) -> None:
         b"\xb9\xb2-Jul-1996 02:44:25 +0000",
     ],
 )
-def test_what_is_no_internal_date_is_unknown(octets: bytes) -> None:
+def test_f062_what_is_no_internal_date_is_unknown(octets: bytes) -> None:
     """A date that is not, a leap second, an impossible year or zone: unknown, and unknown means keep."""
     assert parse_internal_date(octets) is None
 

@@ -278,7 +278,7 @@ EXCHANGE = (
         (b"From: Microsoft Exchange Serverless\r\nSubject: hello\r\n", ""),
     ],
 )
-def test_the_gate_holds_what_is_not_plausible(head: bytes, reason: str) -> None:
+def test_f038_the_gate_holds_what_is_not_plausible(head: bytes, reason: str) -> None:
     """No header field in the first 8 KiB, or a note of Exchange in the place of the message; not mail about such."""
     assert hold(head, len(head)) == reason
 

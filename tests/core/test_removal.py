@@ -187,7 +187,7 @@ def test_a_message_sent_after_the_cut_off_stays(world: World) -> None:
 
 
 @pytest.mark.parametrize("announced", [7, None])
-def test_a_lying_size_is_fetched_a_second_time(world: World, announced: int | None) -> None:
+def test_f061_a_lying_size_is_fetched_a_second_time(world: World, announced: int | None) -> None:
     """The same octets again: deleted. Once confirmed, it is not fetched a third time."""
     world.source.boxes["INBOX"][UID(2)].size = announced
     run_backup(*world.ports, run="run0")
@@ -203,7 +203,7 @@ def test_a_lying_size_is_fetched_a_second_time(world: World, announced: int | No
 
 
 @pytest.mark.parametrize("already", [False, True])
-def test_octets_that_change_from_fetch_to_fetch_are_held(world: World, already: bool) -> None:
+def test_f064_octets_that_change_from_fetch_to_fetch_are_held(world: World, already: bool) -> None:
     """Archived once, never deleted, told in the run that finds it (3) and later only counted (0)."""
     message = world.source.boxes["INBOX"][UID(2)]
     message.size, message.later = 7, text(77)

@@ -92,7 +92,9 @@ def test_a_copy_that_vanishes_before_it_is_read_keeps_its_message(world: World) 
     sound(finished)
 
 
-def test_another_message_under_a_uid_stops_the_whole_mailbox(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f042_another_message_under_a_uid_stops_the_whole_mailbox(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """UIDs that move under the same UIDVALIDITY: nothing more of it is deleted, later batches included."""
     monkeypatch.setattr(removal, "BATCH", 2)
     world.archived()
@@ -113,7 +115,7 @@ def test_another_message_under_a_uid_stops_the_whole_mailbox(world: World, monke
     sound(finished)
 
 
-def test_the_last_look_raises_the_alarm_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f042_the_last_look_raises_the_alarm_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """UIDs that move while the copies are read: nothing of the batch, and nothing of the next ones."""
     monkeypatch.setattr(removal, "BATCH", 2)
     world.archived()
@@ -237,7 +239,7 @@ def test_a_select_that_fails_costs_one_mailbox(world: World) -> None:
     sound(finished)
 
 
-def test_two_answers_for_one_uid_keep_that_message(world: World) -> None:
+def test_f041_two_answers_for_one_uid_keep_that_message(world: World) -> None:
     """The probe names it twice and differently: whichever is true, it stays."""
     world.archived().source.twins[UID(2)] = replace(world.source.boxes["INBOX"][UID(2)], flags=frozenset({FLAGGED}))
     policy = Policy(before=CUT, mailboxes=("INBOX",))

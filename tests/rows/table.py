@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
+from tests.rows.imap import IMAP
 from tests.rows.network import NETWORK
 from tests.rows.sign_in import SIGN_IN
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 SECTIONS: Final[dict[str, dict[int, Row]]] = {
     "Network and TLS": NETWORK,
     "Sign-in": SIGN_IN,
+    "IMAP": IMAP,
 }
 ROWS: Final[dict[int, Row]] = {number: row for rows in SECTIONS.values() for number, row in rows.items()}
 

@@ -163,7 +163,7 @@ def test_the_next_run_takes_what_has_become_old(filled: Account, tmp_path: Path)
     assert maildir.by_folder(steps) == maildir.by_folder(whole)
 
 
-def test_a_mailbox_made_anew_gives_no_second_copies(dovecot_user: MakeUser, seed: int, tmp_path: Path) -> None:
+def test_f043_a_mailbox_made_anew_gives_no_second_copies(dovecot_user: MakeUser, seed: int, tmp_path: Path) -> None:
     """UIDVALIDITY changes when the mailbox is deleted and created again: same files as before, and exit 0."""
     account = dovecot_user()
     samples = corpus(60, seed=seed, now=datetime.now(UTC) - timedelta(days=800), sizes="tiny")

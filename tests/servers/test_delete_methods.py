@@ -109,7 +109,7 @@ def strangers(account: Account) -> dict[int, Whole]:
 
 
 @pytest.mark.parametrize("method", ["auto", "expunge", "trash"])
-def test_a_strangers_mark_is_not_ours(account: Account, tmp_path: Path, method: str) -> None:
+def test_f068_a_strangers_mark_is_not_ours(account: Account, tmp_path: Path, method: str) -> None:
     """What another program marked is still there, and still marked, also where it lies between ours."""
     before = strangers(account)
     result = run(account, tmp_path / "a", *DELETE, "--delete-method", method)
@@ -118,7 +118,7 @@ def test_a_strangers_mark_is_not_ours(account: Account, tmp_path: Path, method: 
     assert result.end["total"]["deleted"] == PLAIN + UNSEEN
 
 
-def test_exclusive_lifts_the_marks_of_others_and_gives_them_back(bare: Dovecot, seed: int, tmp_path: Path) -> None:
+def test_f068_exclusive_lifts_the_marks_of_others_and_gives_them_back(bare: Dovecot, seed: int, tmp_path: Path) -> None:
     """Without UIDPLUS there is only the bare EXPUNGE: exactly one, while nothing but ours is marked."""
     account = fill(bare.add_user(f"exclusive-{seed}"), seed)
     before = strangers(account)
@@ -227,7 +227,7 @@ def fill_up(account: Account) -> None:
 
 
 @pytest.mark.parametrize("command", ["MOVE", "COPY"])
-def test_a_full_account(seed: int, tmp_path: Path, command: str) -> None:
+def test_f032_a_full_account(seed: int, tmp_path: Path, command: str) -> None:
     """A trash that takes no copies keeps everything, with a hint; what needs no room works at 100 %."""
     hidden = () if command == "MOVE" else ("MOVE",)
     with Dovecot(quota="300K", capability=f"{capabilities_without(*hidden)} QUOTA") as server:

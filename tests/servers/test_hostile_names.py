@@ -102,7 +102,9 @@ def body(name: str) -> bytes:
 
 
 @pytest.mark.parametrize("layout", ["nested", "maildir++"])
-def test_each_mailbox_gets_its_own_folder_inside_the_archive(server: DemoServer, tmp_path: Path, layout: str) -> None:
+def test_f052_each_mailbox_gets_its_own_folder_inside_the_archive(
+    server: DemoServer, tmp_path: Path, layout: str
+) -> None:
     """Every message arrives once, nothing is written beside the archive, and each name is read back."""
     archive = tmp_path / "mail" / "archive"
     words = (plain_url(server.imap_port, USER), "--to", archive, "--layout", layout)
@@ -126,7 +128,7 @@ def test_each_mailbox_gets_its_own_folder_inside_the_archive(server: DemoServer,
 
 
 @pytest.mark.parametrize("layout", ["nested", "maildir++"])
-def test_the_next_run_finds_every_mailbox_again(server: DemoServer, tmp_path: Path, layout: str) -> None:
+def test_f052_the_next_run_finds_every_mailbox_again(server: DemoServer, tmp_path: Path, layout: str) -> None:
     """Nothing is fetched a second time, no folder is made, and all is read back whole."""
     archive = tmp_path / "archive"
     words = (plain_url(server.imap_port, USER), "--to", archive, "--layout", layout)

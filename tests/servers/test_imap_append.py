@@ -167,7 +167,7 @@ def test_noise_and_many_vanished_messages_come_between() -> None:
         (b"[APPENDUID 77 -1] x", None),
     ],
 )
-def test_the_uid_is_told_only_where_it_is_one(code: bytes, uid: UID | None) -> None:
+def test_f060_the_uid_is_told_only_where_it_is_one(code: bytes, uid: UID | None) -> None:
     """APPENDUID missing, malformed or of several messages: the message is there, its UID is not known."""
     with restoring((line(), GO), (line(), b"TAG OK " + code + b"\r\n")) as (_, source):
         assert source.append(BOX, message()) == uid

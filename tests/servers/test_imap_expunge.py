@@ -338,7 +338,7 @@ def carried_out(case: Case, script: Script) -> ExpungeResult:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_sent_and_what_came_of_it(name: str) -> None:
+def test_f032_f066_f067_f068_what_is_sent_and_what_came_of_it(name: str) -> None:
     """The commands on the wire in their order, and the states, the reason, the strangers."""
     assert carried_out(CASES[name], CASES[name].script) == CASES[name].result
 
@@ -352,7 +352,7 @@ NOISE = (
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_noise_between_any_two_lines_changes_nothing(name: str) -> None:
+def test_f040_f060_noise_between_any_two_lines_changes_nothing(name: str) -> None:
     """Unsolicited FETCH, EXPUNGE, EXISTS, VANISHED and malformed COPYUID before each answer."""
     case = CASES[name]
     assert carried_out(case, tuple((said, NOISE + answer) for said, answer in case.script)) == case.result

@@ -168,7 +168,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("place", "asked", "state"), WAYS, indirect=["place"])
-def test_exactly_the_ordered_messages_leave(place: Place, asked: Method, state: ItemState) -> None:
+def test_f068_exactly_the_ordered_messages_leave(place: Place, asked: Method, state: ItemState) -> None:
     """Those that another client has marked are still there, with their marks; all others are as they were."""
     letters = [letter(number) for number in range(9)]
     uids = place.put(*letters)
@@ -223,7 +223,7 @@ def test_on_gmail_the_labels_of_others_stay_and_the_quota_falls(place: Place, as
 
 
 @pytest.mark.parametrize(("place", "asked", "state"), WAYS, indirect=["place"])
-def test_what_another_hand_removes_meanwhile_is_gone(place: Place, asked: Method, state: ItemState) -> None:
+def test_f047_what_another_hand_removes_meanwhile_is_gone(place: Place, asked: Method, state: ItemState) -> None:
     """It is told as gone or moved; the rest goes, or stays without a mark of ours."""
     uids = place.put(*(letter(number) for number in range(4)))
 
@@ -256,7 +256,7 @@ def full(result: ExpungeResult, place: Place, octets: dict[int, bytes]) -> None:
         assert witness.raw_messages("Trash") == {}
 
 
-def test_without_room_in_the_trash_everything_stays(request: pytest.FixtureRequest) -> None:
+def test_f032_without_room_in_the_trash_everything_stays(request: pytest.FixtureRequest) -> None:
     """COPY over the quota of the demo server."""
     with serving("demo without MOVE", request, limit=20_000) as place:
         uids = place.put(*(letter(number) for number in range(3)))
@@ -266,7 +266,7 @@ def test_without_room_in_the_trash_everything_stays(request: pytest.FixtureReque
 
 
 @pytest.mark.dovecot
-def test_without_room_in_the_trash_of_dovecot_everything_stays() -> None:
+def test_f032_without_room_in_the_trash_of_dovecot_everything_stays() -> None:
     """COPY over the quota of Dovecot, which has MOVE hidden."""
     with Dovecot(quota="20K", capability=capabilities_without("MOVE"), users={"user": SECRET}) as server:
         place = Place(server.imap_port, "user")

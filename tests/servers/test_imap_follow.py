@@ -101,7 +101,7 @@ def test_an_empty_mailbox_is_followed() -> None:
         replace(OLD, uids_stick=False),
     ],
 )
-def test_numbers_that_do_not_fit_are_not_followed(status: MailboxStatus) -> None:
+def test_f044_numbers_that_do_not_fit_are_not_followed(status: MailboxStatus) -> None:
     """Another generation, numbers that run backwards, numbers that are missing: nothing is asked, all is listed."""
     with Scripted([], capability=ABLE) as server:
         assert followed(server, status) is None

@@ -290,7 +290,7 @@ def selected(answer: bytes, *more: tuple[str, bytes], acl: bool = False) -> Mail
         (EXISTS + b"* OK [UIDVALIDITY 4294967296] x\r\n" + DONE, MailboxStatus(9, writable=True)),
     ],
 )
-def test_what_select_says_decides_whether_anything_may_be_deleted(answer: bytes, status: MailboxStatus) -> None:
+def test_f046_what_select_says_decides_whether_anything_may_be_deleted(answer: bytes, status: MailboxStatus) -> None:
     """Read-only, no marks, no UIDVALIDITY, UIDs that do not stick: each is told with its reason."""
     assert selected(answer) == status
 
@@ -319,7 +319,7 @@ def test_a_mailbox_that_does_not_open_is_an_error_of_this_mailbox(answer: bytes)
         (b"lrse", False),
     ],
 )
-def test_without_the_rights_to_mark_and_to_expunge_nothing_is_deleted(rights: bytes, enough: bool) -> None:
+def test_f046_without_the_rights_to_mark_and_to_expunge_nothing_is_deleted(rights: bytes, enough: bool) -> None:
     """Where there are access lists, MYRIGHTS needs `t` and `e`, or the `d` of RFC 2086."""
     answer = b'* 9 EXISTS\r\n* MYRIGHTS "INBOX" ' + rights + b"\r\nTAG OK done\r\n"
     status = selected(EXISTS + VALID + PERMANENT + DONE, ('^MYRIGHTS "INBOX"$', answer), acl=True)

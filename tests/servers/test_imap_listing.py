@@ -57,7 +57,7 @@ def listed(server: Scripted, exists: int, criteria: Criteria | None = None) -> t
         (rb'() "/" "Other/anna/INBOX"', Mailbox("Other/anna/INBOX", b"Other/anna/INBOX", "/", personal=False)),
     ],
 )
-def test_a_line_of_the_list_is_read(line: bytes, expected: Mailbox) -> None:
+def test_f051_f052_a_line_of_the_list_is_read(line: bytes, expected: Mailbox) -> None:
     """Names in every form: quoted, literal, modified UTF-7, raw UTF-8, invalid; attributes in any case."""
     namespace = b'* NAMESPACE (("" "/")) (("Other/" "/")) (("Shared/" "/"))\r\n' + OK
     script = [("NAMESPACE", namespace), ("LIST", b"* LIST " + line + b"\r\n" + OK)]
@@ -69,7 +69,7 @@ def test_a_line_of_the_list_is_read(line: bytes, expected: Mailbox) -> None:
 @pytest.mark.parametrize(
     "line", [b"* LIST junk\r\n", b'* LIST () "/"\r\n', b'* LIST () "/" ""\r\n', b'* LIST ( "/" x\r\n']
 )
-def test_a_line_that_cannot_be_read_costs_that_line(line: bytes) -> None:
+def test_f052_a_line_that_cannot_be_read_costs_that_line(line: bytes) -> None:
     """It is told, and the others are listed."""
     good = b'* LIST () "/" good\r\n'
     with Scripted([("LIST", good + line + good.replace(b"good", b"more") + OK)], capability=[]) as server:
@@ -79,7 +79,7 @@ def test_a_line_that_cannot_be_read_costs_that_line(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1, 0), (1, 0, 1)])
-def test_names_that_decode_alike_are_two_mailboxes_in_any_order(order: tuple[int, ...]) -> None:
+def test_f052_names_that_decode_alike_are_two_mailboxes_in_any_order(order: tuple[int, ...]) -> None:
     """`a&-b` is `a&b`; what is `a&b` on the wire carries its octets, whichever is listed first."""
     both = (b'* LIST () "/" "a&-b"\r\n', b'* LIST () "/" "a&b"\r\n')
     with Scripted([("LIST", b"".join(both[n] for n in order) + OK)], capability=[]) as server:
@@ -88,7 +88,7 @@ def test_names_that_decode_alike_are_two_mailboxes_in_any_order(order: tuple[int
     assert unread == []
 
 
-def test_a_name_that_is_taken_costs_no_mailbox_in_silence() -> None:
+def test_f052_a_name_that_is_taken_costs_no_mailbox_in_silence() -> None:
     """A real mailbox is called like the one that would be made up: it stays, and the other is told."""
     lines = b'* LIST () "/" "a&-b"\r\n* LIST () "/" "a&b"\r\n* LIST () "/" "a&-b [612662]"\r\n'
     with Scripted([("LIST", lines + OK)], capability=[]) as server:
@@ -98,7 +98,7 @@ def test_a_name_that_is_taken_costs_no_mailbox_in_silence() -> None:
 
 
 @pytest.mark.parametrize("uidnext", [None, 25_001])
-def test_a_large_mailbox_whose_places_cannot_be_searched_is_narrowed_all_the_same(uidnext: int | None) -> None:
+def test_f070_a_large_mailbox_whose_places_cannot_be_searched_is_narrowed_all_the_same(uidnext: int | None) -> None:
     """OK and no hits for the places of the borders: the UIDs are cut evenly, or not at all, and nothing is lost."""
     script = [
         (r"\(COUNT ALL\) 10001,20001$", OK),
@@ -115,7 +115,7 @@ def test_a_large_mailbox_whose_places_cannot_be_searched_is_narrowed_all_the_sam
 
 
 @pytest.mark.parametrize("name", [b"{6}\r\na\r\nb c", b'"a\0b"', b"{3}\r\na\nb"])
-def test_a_name_that_no_command_can_carry_is_skipped_and_told(name: bytes) -> None:
+def test_f052_a_name_that_no_command_can_carry_is_skipped_and_told(name: bytes) -> None:
     """CR, LF and NUL in the name of a mailbox."""
     line = b'* LIST () "/" ' + name + b'\r\n* LIST () "/" good\r\n'
     with Scripted([("LIST", line + OK)], capability=[]) as server:
@@ -124,7 +124,7 @@ def test_a_name_that_no_command_can_carry_is_skipped_and_told(name: bytes) -> No
     assert len(unread) == 1
 
 
-def test_a_giant_name_stops_the_account_and_is_not_read_as_answers() -> None:
+def test_f053_a_giant_name_stops_the_account_and_is_not_read_as_answers() -> None:
     """A literal of 100 kB that holds a tagged OK: the list does not end in it."""
     giant = b"x\r\nM1 OK done\r\n" + b"y" * 100_000
     answer = b'* LIST () "/" {%d}\r\n' % len(giant) + giant + b"\r\n" + OK
@@ -132,7 +132,7 @@ def test_a_giant_name_stops_the_account_and_is_not_read_as_answers() -> None:
         imap_list.mailboxes(Commands(server.session))
 
 
-def test_the_longest_namespace_decides_whose_a_mailbox_is() -> None:
+def test_f071_the_longest_namespace_decides_whose_a_mailbox_is() -> None:
     """`user/me/` is one's own although `user/` is other people's."""
     namespace = b'* NAMESPACE (("user/me/" "/")) (("user/" "/")) NIL\r\n' + OK
     lines = b'* LIST () "/" user/me/Old\r\n* LIST () "/" user/anna\r\n'
@@ -141,7 +141,7 @@ def test_the_longest_namespace_decides_whose_a_mailbox_is() -> None:
     assert [(box.name, box.personal) for box in found] == [("user/me/Old", True), ("user/anna", False)]
 
 
-def test_too_many_mailboxes_and_too_long_names_have_caps() -> None:
+def test_f053_too_many_mailboxes_and_too_long_names_have_caps() -> None:
     """A name of over 1,000 octets is skipped and told; over 10,000 mailboxes stop the account."""
     long = b'* LIST () "/" "' + b"x" * 1001 + b'"\r\n'
     with Scripted([("LIST", long + OK)], capability=[]) as server:
@@ -226,14 +226,14 @@ def test_two_bounds_are_searched_and_counted_together() -> None:
         (found(count=2, uids=b"1:2"), b"TAG BAD unknown\r\n"),
     ],
 )
-def test_a_search_that_does_not_add_up_is_not_used(old: bytes, young: bytes) -> None:
+def test_f070_a_search_that_does_not_add_up_is_not_used(old: bytes, young: bytes) -> None:
     """Nothing found by age, a list that is cut off, no answer at all, a refusal: everything is listed instead."""
     script = [(OLD_ONES, old), (YOUNG_ONES, young), ("UID FETCH 1:4294967295 ", facts(1, 2, 3) + OK)]
     with Scripted(script) as server:
         assert listed(server, 3, NARROW) == ([1, 2, 3], [])
 
 
-def test_without_esearch_every_line_of_the_answer_counts() -> None:
+def test_f070_without_esearch_every_line_of_the_answer_counts() -> None:
     """Several SEARCH lines are merged; an empty one, and none at all, are no hits; words that are no UIDs are none."""
     script = [
         ("BEFORE 25-Nov", b"* SEARCH 1 2\r\n* SEARCH\r\n* SEARCH 5 0 99999999999 (MODSEQ 7)\r\n" + OK),
@@ -338,21 +338,21 @@ def ask(server: Scripted, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["SEARCH", "FETCH", "LIST"])
-def test_a_server_that_asks_for_patience_gets_it(what: str) -> None:
+def test_f033_a_server_that_asks_for_patience_gets_it(what: str) -> None:
     """Throttled while listing: later, whichever command it was."""
     no = b"TAG NO [THROTTLED] slow down\r\n"
     with Scripted([(what, no)]) as server, pytest.raises(LaterError, match="slow down"):
         ask(server, what)
 
 
-def test_messages_that_others_remove_meanwhile_are_no_doubt() -> None:
+def test_f040_f047_messages_that_others_remove_meanwhile_are_no_doubt() -> None:
     """EXPUNGE is told in the middle: the mailbox holds one less."""
     gone = b"* 2 EXPUNGE\r\n"
     with Scripted([("UID FETCH 1:4294967295 ", facts(1) + gone + facts(3) + OK)]) as server:
         assert listed(server, 3) == ([1, 3], [])
 
 
-def test_a_large_mailbox_is_listed_in_windows_of_uids() -> None:
+def test_f070_a_large_mailbox_is_listed_in_windows_of_uids() -> None:
     """25,000 messages: the borders are asked for once, then three windows; MESSAGELIMIT makes them smaller."""
     script = [
         (r"UID SEARCH RETURN \(COUNT ALL\) 10001,20001$", found(count=2, uids=b"30000,60000")),
@@ -373,7 +373,7 @@ def test_a_large_mailbox_is_listed_in_windows_of_uids() -> None:
         assert listed(server, 3) == ([1, 2, 7], [])
 
 
-def test_a_large_mailbox_on_a_server_that_cannot_search() -> None:
+def test_f070_a_large_mailbox_on_a_server_that_cannot_search() -> None:
     """SEARCH refused: the UIDs are cut evenly, up to UIDNEXT."""
     script = [
         ("SEARCH", b"TAG NO no\r\n"),
@@ -397,7 +397,7 @@ def test_a_large_mailbox_on_a_server_that_cannot_search() -> None:
     ],
     ids=["flood", "hits", "range", "digits", "literals", "line"],
 )
-def test_answers_without_end_have_an_end(answer: bytes) -> None:
+def test_f056_f057_answers_without_end_have_an_end(answer: bytes) -> None:
     """Floods, giant numbers and ranges: an error of ours, in bounded memory."""
     with (
         Scripted([("SEARCH", answer + b"<CUT>")]) as server,
@@ -406,7 +406,7 @@ def test_answers_without_end_have_an_end(answer: bytes) -> None:
         listed(server, 3, Criteria(imap_search="ALL"))
 
 
-def test_a_uid_with_two_faces_is_left_alone() -> None:
+def test_f041_a_uid_with_two_faces_is_left_alone() -> None:
     """The same UID with different facts: told, and not fetched."""
     two = facts(1, 2) + facts(2).replace(b"SIZE 10", b"SIZE 11")
     with Scripted([("UID FETCH", two + OK)]) as server:
@@ -477,7 +477,7 @@ def test_a_mailbox_that_does_not_say_its_size_is_an_error(answer: bytes) -> None
             pass
 
 
-def test_numbers_that_cannot_be_are_unknown() -> None:
+def test_f044_numbers_that_cannot_be_are_unknown() -> None:
     """UIDVALIDITY has 32 bits, a mod-sequence 63."""
     answer = b"* 1 EXISTS\r\n* OK [UIDVALIDITY 9999999999] x\r\n* OK [HIGHESTMODSEQ 9999999999999999999] x\r\n" + OK
     with Scripted([("EXAMINE", answer)]) as server, ImapSource(server.session).open(BOX) as box:
@@ -494,7 +494,7 @@ def test_f024_exchange_that_lets_in_and_gives_nothing_is_a_refused_sign_in() -> 
     assert "Exchange" in error.value.hint
 
 
-def test_a_mailbox_without_uidvalidity_can_be_read() -> None:
+def test_f044_f045_a_mailbox_without_uidvalidity_can_be_read() -> None:
     """None is "the server does not say", also for 0; UIDNOTSTICKY is kept."""
     answer = b"* 1 EXISTS\r\n* OK [UIDVALIDITY 0] x\r\n* NO [UIDNOTSTICKY] y\r\nTAG OK done\r\n"
     with Scripted([("EXAMINE", answer)]) as server, ImapSource(server.session).open(BOX) as box:
@@ -526,7 +526,7 @@ def test_the_fullest_quota_counts(answer: bytes, expected: Quota | None) -> None
         assert server.commands == []
 
 
-def test_an_alert_is_kept_for_the_user() -> None:
+def test_f031_an_alert_is_kept_for_the_user() -> None:
     """ALERT may come in any answer."""
     with Scripted([("EXAMINE", b"* OK [ALERT] system goes down\r\n" + EXAMINED)]) as server:
         source = ImapSource(server.session)

@@ -12,6 +12,8 @@ import pytest
 from mailarchive.errors import LaterError, MailboxError, ProtocolError, UnreachableError
 from mailarchive.model import UID, Mailbox, RemoteMessage, Sighting
 from mailarchive.sources.imap import ImapSource
+from mailarchive.sources.imap_commands import Commands
+from mailarchive.sources.imap_expunge import Marks
 from mailarchive.sources.imap_gate import Phase
 from tests.servers.scripted import BOX, Scripted
 
@@ -136,12 +138,21 @@ def test_a_probe_that_is_refused_says_so_after_what_came() -> None:
 )
 def test_the_marks_of_everybody_are_found(answer: bytes, found: set[int] | type[MailarchiveError]) -> None:
     """By one search, in either form; more than there are messages is nonsense."""
-    with selected((r"^UID SEARCH (RETURN \(ALL\) )?DELETED$", answer)) as (_, box):
+    with selected(("^UID SEARCH DELETED$", answer)) as (_, box):
         if isinstance(found, set):
             assert box.marked() == found
         else:
             with pytest.raises(found):
                 box.marked()
+
+
+def test_f070_marks_on_200_000_messages_are_told_in_ranges() -> None:
+    """As a list of numbers they would be a line that is over every cap; without ESEARCH there is only that list."""
+    everyone = b'* ESEARCH (TAG "x") UID ALL 1:200000\r\n' + OK
+    with Scripted([(r"^UID SEARCH RETURN \(ALL\) DELETED$", everyone)], capability=["ESEARCH"]) as server:
+        assert Marks(Commands(server.session)).all(201_000) == set(range(1, 200_001))
+    with Scripted([("^UID SEARCH DELETED$", b"* SEARCH 3 5\r\n" + OK)], capability=[]) as server:
+        assert Marks(Commands(server.session)).all(201_000) == {3, 5}
 
 
 def test_marks_are_put_on_and_taken_off_for_giving_them_back() -> None:

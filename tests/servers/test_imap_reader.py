@@ -75,7 +75,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_every_shape_of_an_answer_gives_the_same_message(name: str) -> None:
+def test_f039_f040_every_shape_of_an_answer_gives_the_same_message(name: str) -> None:
     """Attributes in any order, case and company give the exact octets and the facts of their own UID."""
     with Scripted([("UID FETCH 7 ", SHAPES[name] + OK)]) as server:
         octets, message = fetched(server, listed(7))[7]  # type: ignore[misc] # a NotFetched would fail to unpack
@@ -85,7 +85,7 @@ def test_every_shape_of_an_answer_gives_the_same_message(name: str) -> None:
     assert message.internal_date == WHEN
 
 
-def test_flags_without_a_uid_never_reach_another_message() -> None:
+def test_f040_flags_without_a_uid_never_reach_another_message() -> None:
     """An unsolicited FETCH names a sequence number that equals a UID: its flags are dropped."""
     noise = b"* 7 FETCH (FLAGS (\\Deleted \\Flagged))\r\n"
     with Scripted([("UID FETCH", noise + USUAL + noise + OK)]) as server:
@@ -102,7 +102,7 @@ def test_flags_without_a_uid_never_reach_another_message() -> None:
         b"* 1 FETCH (BODY[] NIL UID 7)\r\n",
     ],
 )
-def test_an_empty_body_is_not_a_message(answer: bytes) -> None:
+def test_f037_an_empty_body_is_not_a_message(answer: bytes) -> None:
     """NIL, an empty literal and an empty string are told as a failure, and nothing is stored."""
     with Scripted([("UID FETCH", answer + OK)]) as server:
         found = fetched(server, listed(7))[7]
@@ -110,7 +110,7 @@ def test_an_empty_body_is_not_a_message(answer: bytes) -> None:
     assert not found.gone
 
 
-def test_an_ok_without_data_is_a_failure_if_the_message_is_still_there() -> None:
+def test_f036_an_ok_without_data_is_a_failure_if_the_message_is_still_there() -> None:
     """The server says OK and gives nothing: asked again by UID it still lists the message."""
     script = [(r"UID FETCH 7 \(UID FLAGS", OK), (r"UID FETCH 7 \(UID\)", b"* 1 FETCH (UID 7)\r\n" + OK)]
     with Scripted(script) as server:
@@ -118,7 +118,7 @@ def test_an_ok_without_data_is_a_failure_if_the_message_is_still_there() -> None
     assert found == NotFetched(UID(7), "the server lists it and gives no text for it")
 
 
-def test_a_message_that_another_hand_removed_is_gone_and_no_failure() -> None:
+def test_f047_a_message_that_another_hand_removed_is_gone_and_no_failure() -> None:
     """The server says OK and gives nothing, and knows the UID no more."""
     with Scripted([(r"UID FETCH 7 \(UID FLAGS", OK), (r"UID FETCH 7 \(UID\)", OK)]) as server:
         found = fetched(server, listed(7))[7]
@@ -131,7 +131,7 @@ def body(uid: int) -> bytes:
     return USUAL.replace(b"UID 7", b"UID %d" % uid)
 
 
-def test_a_refused_batch_is_halved_until_the_bad_message_stands_alone() -> None:
+def test_f035_f065_a_refused_batch_is_halved_until_the_bad_message_stands_alone() -> None:
     """One message that the server cannot give costs that message and no other."""
     no = b"TAG NO [SERVERBUG] cannot\r\n"
     script = [
@@ -149,7 +149,7 @@ def test_a_refused_batch_is_halved_until_the_bad_message_stands_alone() -> None:
     assert "SERVERBUG" in found[3].reason
 
 
-def test_a_server_that_asks_for_patience_is_not_asked_again() -> None:
+def test_f033_a_server_that_asks_for_patience_is_not_asked_again() -> None:
     """A throttled FETCH ends the account for now; what came before has been given."""
     answer = body(1) + b"TAG BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds\r\n"
     with Scripted([("UID FETCH", answer)]) as server, pytest.raises(LaterError, match="299961"):
@@ -169,7 +169,7 @@ def test_a_server_that_asks_for_patience_is_not_asked_again() -> None:
         (b"hello\r\n", "no IMAP response"),
     ],
 )
-def test_what_makes_no_sense_is_a_protocol_error(answer: bytes, what: str) -> None:
+def test_f054_f056_f058_f059_what_makes_no_sense_is_a_protocol_error(answer: bytes, what: str) -> None:
     """Giants, deep nesting, endless lines and wrong tags stop the account, with bounded memory."""
     with Scripted([("UID FETCH", answer)]) as server, pytest.raises(ProtocolError, match=what):
         fetched(server, listed(7))
@@ -254,7 +254,7 @@ def test_f054_f055_the_error_names_the_message(answer: bytes) -> None:
         assert error.value.uid == 7
 
 
-def test_a_message_over_the_cap_is_told_and_the_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f054_a_message_over_the_cap_is_told_and_the_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read to its end in pieces and not kept."""
     monkeypatch.setattr(imap_fetch, "LITERAL_CAP", 4)
     small = body(8).replace(b"{5}\r\nhello", b"{2}\r\nhi")
@@ -264,7 +264,7 @@ def test_a_message_over_the_cap_is_told_and_the_others_come(monkeypatch: pytest.
     assert found[8][0] == b"hi"  # type: ignore[index] # a NotFetched would fail
 
 
-def test_a_message_that_comes_early_in_the_retry_comes_once() -> None:
+def test_f065_a_message_that_comes_early_in_the_retry_comes_once() -> None:
     """The answer to the first half brings the second one too: it is not asked for again, and counts once."""
     no = b"TAG NO cannot\r\n"
     script = [(r"UID FETCH 1:2 ", no), (r"UID FETCH 1 ", body(1) + body(2) + OK)]
@@ -274,7 +274,7 @@ def test_a_message_that_comes_early_in_the_retry_comes_once() -> None:
     assert set(found) == {1, 2}
 
 
-def test_a_server_that_refuses_even_the_question_loses_no_run() -> None:
+def test_f036_a_server_that_refuses_even_the_question_loses_no_run() -> None:
     """OK without data, then NO to the question whether it is there: a failure of that message."""
     script = [(r"UID FETCH 7 \(UID FLAGS", OK), (r"UID FETCH 7 \(UID\)", b"TAG NO no\r\n")]
     with Scripted(script) as server:
@@ -312,14 +312,14 @@ def test_the_password_is_taken_out_of_every_word_of_the_server() -> None:
     assert coded.decode() not in shown
 
 
-def test_a_header_literal_without_end_is_refused_before_it_is_read() -> None:
+def test_f054_a_header_literal_without_end_is_refused_before_it_is_read() -> None:
     """A size of twenty digits where a short header belongs."""
     answer = b"* 1 FETCH (UID 7 BODY[HEADER.FIELDS (SUBJECT)]<0> {99999999999999999999}\r\nx"
     with Scripted([("UID FETCH", answer)]) as server, pytest.raises(ProtocolError, match="literal"):
         list(imap_items.headers(Commands(server.session), [7]))
 
 
-def test_bodies_that_come_again_and_again_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f057_bodies_that_come_again_and_again_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Duplicates count against the budget of the answer, and are noted once."""
     monkeypatch.setattr("mailarchive.sources.imap_commands.OCTETS", 1_000_000)
     with Scripted([("UID FETCH", body(7) * 20_000 + OK)]) as server:
@@ -382,7 +382,7 @@ def test_a_line_that_dies_within_a_literal_gives_no_message() -> None:
         fetched(server, listed(7))
 
 
-def test_bye_ends_the_session_and_a_throttling_bye_asks_for_patience() -> None:
+def test_f030_f034_bye_ends_the_session_and_a_throttling_bye_asks_for_patience() -> None:
     """BYE in the middle: unreachable, or later where the text says so."""
     with Scripted([("UID FETCH", b"* BYE restarting\r\n")]) as server, pytest.raises(UnreachableError, match="restart"):
         fetched(server, listed(7))
@@ -429,13 +429,13 @@ def test_a_command_that_changes_anything_cannot_be_sent() -> None:
         assert server.commands == []
 
 
-def test_a_refusal_keeps_the_data_that_came_before_it() -> None:
+def test_f065_a_refusal_keeps_the_data_that_came_before_it() -> None:
     """A tagged NO after good FETCH data does not take the data away."""
     with Scripted([("UID FETCH 7 ", USUAL + b"TAG NO some messages could not be fetched\r\n")]) as server:
         assert fetched(server, listed(7))[7][0] == b"hello"  # type: ignore[index] # a NotFetched would fail
 
 
-def test_facts_count_only_with_a_uid_and_doubles_are_told() -> None:
+def test_f040_f061_f062_f069_facts_count_only_with_a_uid_and_doubles_are_told() -> None:
     """The listing reader takes the careful path for odd shapes and drops answers without a UID."""
     answer = (
         b'* 1 FETCH (UID 1 FLAGS () INTERNALDATE "' + DATE + b'" RFC822.SIZE 10)\r\n'

@@ -17,8 +17,8 @@ from mailarchive.ports import ExpungeResult
 from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import LINE, Refused, later, quoted
 from mailarchive.sources.imap_gate import CHANGING_LINE
+from mailarchive.sources.imap_hits import Hits
 from mailarchive.sources.imap_items import GMAIL, read_all
-from mailarchive.sources.imap_list import Hits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

@@ -15,8 +15,9 @@ from mailarchive.errors import MailboxError, ProtocolError
 from mailarchive.messages import Messages
 from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
+from mailarchive.sources.imap_hits import ascending
 from mailarchive.sources.imap_items import GMAIL, facts
-from mailarchive.sources.imap_list import ascending, within
+from mailarchive.sources.imap_list import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

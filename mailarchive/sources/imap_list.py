@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import operator
 from array import array
 from collections import Counter
 from dataclasses import replace
@@ -23,10 +22,11 @@ from mailarchive.model import INBOX, UID, Mailbox, RemoteMessage, is_inbox
 from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
 from mailarchive.sources.imap_facts import Collector
+from mailarchive.sources.imap_hits import Hits, ascending
 from mailarchive.sources.imap_lexer import SMALL, OversizedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from mailarchive.model import Criteria, MailboxStatus
@@ -299,7 +299,7 @@ class Lister:
             return narrowed
         if not self.doubts:
             return everything
-        self.doubts = [*before, *self.doubts]
+        self.doubts = list(dict.fromkeys([*before, *self.doubts]))
         others = (message for message in narrowed if everything.find(int(message.uid)) is None)
         return Messages(heapq.merge(everything, others, key=lambda message: int(message.uid)))
 
@@ -338,55 +338,6 @@ class Lister:
         if twice := len(collector.twice):
             self.doubts.append(f"the server lists {twice} UIDs twice with different facts; they are left alone")
         return collector.messages()
-
-
-class Hits:
-    """What the answers to one SEARCH say: UIDs, and how many there are if the server counts."""
-
-    def __init__(self, commands: Commands, most: int) -> None:
-        self.uids = array("I")
-        self.count: int | None = None
-        self._commands = commands
-        self._most = most
-
-    @property
-    def number(self) -> int:
-        """How many messages were found."""
-        return len(set(self.uids)) if self.count is None else self.count
-
-    def take(self, lexer: Lexer, line: bytes) -> None:
-        """Read one line."""
-        kind = line[2:10].upper().split()[:1]
-        if kind == [b"SEARCH"]:
-            self._add(_number(word) for word in line[8:].split())
-        elif kind == [b"ESEARCH"]:
-            lexer.at = len(b"* ESEARCH")
-            for name, value in itertools.pairwise(lexer.values()):
-                if not isinstance(name, bytes) or not isinstance(value, bytes):
-                    continue
-                if name.upper() == b"ALL":
-                    self._add(uid_set.parse(value, most=self._most))
-                elif name.upper() == b"COUNT":
-                    self.count = _number(value)
-        else:
-            self._commands.skip()
-
-    def _add(self, uids: Iterable[int | None]) -> None:
-        # A word that is no number is something like the MODSEQ behind the hits.
-        self.uids.extend(uid for uid in uids if uid and uid <= uid_set.HIGHEST)
-        if len(self.uids) > self._most:
-            raise ProtocolError(f"{self._commands.wire.peer} finds more messages than there are")
-
-
-def ascending(uids: array[int]) -> array[int]:
-    """Put UIDs in order, each once."""
-    if all(map(operator.lt, uids, itertools.islice(uids, 1, None))):
-        return uids
-    return array("I", sorted(set(uids)))
-
-
-def _number(word: bytes) -> int | None:
-    return int(word) if word.isdigit() and len(word) <= 10 else None
 
 
 def within(window: bytes, keys: bytes) -> bytes:

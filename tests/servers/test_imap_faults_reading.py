@@ -223,6 +223,18 @@ def test_f041_a_message_under_a_uid_that_cannot_be(tmp_path: Path, command: str,
         recovered(server, tmp_path)
 
 
+@pytest.mark.parametrize("uid", [b"0", b"1", b"9"])
+def test_f041_a_wrong_uid_behind_the_octets_leaves_nothing_of_them(tmp_path: Path, uid: bytes) -> None:
+    """Only when they have been read it shows that they are not wanted: they are not in the archive, the rest is."""
+    said = Fault(BODIES, only(2, instead(rb"\(UID 2 (.*)\)\r\n\Z", rb"(\1 UID " + uid + rb")\r\n")))
+    with Misbehaving(said) as server:
+        result = server.run(tmp_path, *INBOX)
+        assert (result.code, total(result)) == (3, (3, 0, 3, 1))
+        assert archived(tmp_path) == these(1, 3, 4)
+        assert server.holds() == [1, 2, 3, 4, 5]
+        recovered(server, tmp_path)
+
+
 def test_f041_only_the_mailbox_with_the_odd_answer_is_held(tmp_path: Path) -> None:
     """The mailbox behind it is emptied as ever."""
     strange = Fault(FACTS, lambda answer: b"* 9 FETCH (UID 0 RFC822.SIZE 5)\r\n" + answer, times=1)

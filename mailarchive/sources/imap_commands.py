@@ -101,7 +101,7 @@ class Commands:
         self.compress_asked = False
         self._tags: deque[tuple[bytes, int]] = deque()
         self._number = 0
-        self.alerts: list[str] = []
+        self.alerts: list[str] = list(session.alerts)
         self.oddities: list[str] = []
         self.bodies = 0
         self.expunged = 0
@@ -248,11 +248,15 @@ class Commands:
             if _LATER.search(said):
                 raise later(self.wire.peer, "closed the session", said)
             raise UnreachableError(f"{self.wire.peer} closed the session: {said}", temporary=True)
-        if kind in (b"OK", b"NO", b"BAD") and text[:7].upper() == b"[ALERT]":
-            if len(self.alerts) < ALERTS:
-                self.alerts.append(self.wire.words(text[7:].strip()))
-            return True
-        return False
+        return kind in (b"OK", b"NO", b"BAD") and self._alert(text)
+
+    def _alert(self, text: bytes) -> bool:
+        """Remember an ALERT; tell whether it is one."""
+        if text[:7].upper() != b"[ALERT]":
+            return False
+        if len(self.alerts) < ALERTS:
+            self.alerts.append(self.wire.words(text[7:].strip()))
+        return True
 
     def odd(self, sentence: str) -> None:
         """Note once why what was read is not to be trusted."""
@@ -280,6 +284,7 @@ class Commands:
         if found.group(2).upper() != b"OK":
             raise Refused(self.wire.words(found.group(3)))
         self.completed = found.group(3)
+        self._alert(self.completed)
 
 
 def quoted(text: bytes) -> bytes:

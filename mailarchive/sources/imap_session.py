@@ -21,7 +21,7 @@ from mailarchive.address import Security
 from mailarchive.errors import LaterError, ProtocolError, SignInError, UnreachableError, UsageError
 from mailarchive.secret import Secret
 from mailarchive.sources import sasl
-from mailarchive.sources.imap_commands import quoted
+from mailarchive.sources.imap_commands import ALERTS, quoted
 from mailarchive.sources.tls import dial, greeting, secure
 
 if TYPE_CHECKING:
@@ -40,17 +40,24 @@ _LATER = re.compile(
 )
 _PRIVACY = re.compile(r"\[PRIVACYREQUIRED\]", re.IGNORECASE)
 _CAPABILITY = re.compile(rb"\* CAPABILITY ([ -~]*?)\r?\n\Z", re.IGNORECASE)
+_ALERT = re.compile(rb"\S+ (?:OK|NO|BAD) \[ALERT\](.*)", re.IGNORECASE)
 _ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What imapclient and imaplib raise over answers that make no sense."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A line on which an IMAP server has let us in; `capability` is what it said last, in upper case."""
+    """A line on which an IMAP server has let us in.
+
+    Attributes:
+        capability: What it said last that it can do, in upper case.
+        alerts: What it wanted a human to read until then, foreign text.
+    """
 
     wire: Wire
     address: ServerAddress
     capability: frozenset[str]
+    alerts: tuple[str, ...] = ()
 
 
 class _OverWire(imaplib.IMAP4):
@@ -59,6 +66,7 @@ class _OverWire(imaplib.IMAP4):
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._lines = 0
+        self.alerts: list[str] = []
         super().__init__()
 
     def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:  # noqa: ARG002
@@ -76,7 +84,10 @@ class _OverWire(imaplib.IMAP4):
         self._lines += 1
         if self._lines > LINES:
             raise ProtocolError(f"{self._wire.peer} sent more than {LINES} lines before sign-in")
-        return self._wire.readline(65536)
+        line = self._wire.readline(65536)
+        if len(self.alerts) < ALERTS and (alert := _ALERT.match(line)):
+            self.alerts.append(self._wire.words(alert.group(1).strip()))
+        return line
 
     def send(self, data: bytes) -> None:  # type: ignore[override] # typeshed names the buffer type only
         """Send a command."""
@@ -104,6 +115,12 @@ class _Client(imapclient.IMAPClient):  # type: ignore[misc] # imapclient ships n
     def signed_in(self) -> bool:
         """Whether the server let us in without being asked (PREAUTH)."""
         return bool(self._imap.state != "NONAUTH")
+
+    @property
+    def alerts(self) -> list[str]:
+        """What the server wants a human to read."""
+        alerts: list[str] = self._imap.alerts
+        return alerts
 
     @property
     def bye(self) -> str:
@@ -134,7 +151,7 @@ def sign_in(address: ServerAddress, secret: Secret | str, trust: Trust) -> Sessi
     try:
         client = _prepare(wire, address, trust)
         _authenticate(wire, client, address, secret)
-        return Session(wire, address, _capability(wire))
+        return Session(wire, address, _capability(wire), tuple(client.alerts))
     except BaseException:
         wire.close()
         raise
@@ -157,6 +174,8 @@ def _prepare(wire: Wire, address: ServerAddress, trust: Trust) -> _Client:
     client = _greet(wire)
     if address.security is Security.STARTTLS:
         _start_tls(wire, address, trust)
+        # Anybody on the way could have said it.
+        client.alerts.clear()
     return client
 
 

@@ -14,6 +14,7 @@ FOLLOW = "tests/servers/test_imap_follow.py"
 GATE = "tests/servers/test_imap_gate.py"
 EXPUNGE = "tests/servers/test_imap_expunge.py"
 SERVERS = "tests/servers/test_imap_expunge_servers.py"
+SIGN_IN = "tests/servers/test_sign_in.py"
 APPEND = "tests/servers/test_imap_append.py"
 PROBE = "tests/servers/test_imap_probe.py"
 METHODS = "tests/servers/test_delete_methods.py"
@@ -38,7 +39,9 @@ IMAP: dict[int, Row] = {
         "ALERT with an escape",
         (
             f"{READING}::test_f031_an_alert_is_shown_once_and_made_safe",
+            f"{READING}::test_f031_an_alert_may_come_with_any_answer",
             f"{LISTING}::test_f031_an_alert_is_kept_for_the_user",
+            f"{SIGN_IN}::test_f031_an_alert_before_tls_is_nobodys",
             f"{BACKUP}::test_f031_what_the_server_wants_read_is_told_once",
         ),
     ),
@@ -112,6 +115,7 @@ IMAP: dict[int, Row] = {
     40: Row(
         "what nobody asked for",
         (
+            f"{READING}::test_f040_noise_before_the_sign_in_is_no_answer",
             f"{READING}::test_f040_noise_between_any_two_lines_is_no_answer",
             f"{READER}::test_f039_f040_every_shape_of_an_answer_gives_the_same_message",
             f"{READER}::test_f040_flags_without_a_uid_never_reach_another_message",
@@ -125,6 +129,7 @@ IMAP: dict[int, Row] = {
         "a UID twice, 0, too large, out of order",
         (
             f"{READING}::test_f041_a_message_under_a_uid_that_cannot_be",
+            f"{READING}::test_f041_a_wrong_uid_behind_the_octets_leaves_nothing_of_them",
             f"{READING}::test_f041_only_the_mailbox_with_the_odd_answer_is_held",
             f"{READING}::test_f041_any_order_of_uids_will_do",
             f"{READER}::test_f040_f041_a_body_that_is_none_that_was_wanted_is_dropped_and_doubted",

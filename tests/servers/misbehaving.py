@@ -126,6 +126,11 @@ class _Held(Wire):
         if not self.holding:
             super().flush()
 
+    def line(self, cap: int) -> bytes:
+        # What asks the client to go on, as in AUTHENTICATE, cannot wait.
+        super().flush()
+        return super().line(cap)
+
     def taken(self) -> bytes:
         """Give what was held back, which is not sent then."""
         answer, self._out, self._waiting = b"".join(self._out), [], 0

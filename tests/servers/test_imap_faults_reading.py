@@ -77,6 +77,23 @@ def test_f031_an_alert_is_shown_once_and_made_safe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("^AUTHENTICATE", between(b"* NO [ALERT] down at noon\r\n")),
+        ("^AUTHENTICATE", instead(rb"(M?\w+ OK) ", rb"\1 [ALERT] down at noon ")),
+        ('^EXAMINE "Work"', instead(rb"(M\d+ OK) ", rb"\1 [alert] down at noon ")),
+    ],
+    ids=["before the sign-in", "with the sign-in", "tagged"],
+)
+def test_f031_an_alert_may_come_with_any_answer(tmp_path: Path, command: str, says: Callable[[bytes], bytes]) -> None:
+    """Also before the session is one, and on the line with the tag."""
+    with Misbehaving(Fault(command, says)) as server:
+        result = server.run(tmp_path)
+    assert (result.code, archived(tmp_path)) == (0, these(*ALL))
+    assert any("down at noon" in each for each in warnings(result))
+
+
+@pytest.mark.parametrize(
     "words",
     [
         b"TAG BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds\r\n",
@@ -198,6 +215,14 @@ QUIET = (
     b"* FLAGS (\\Seen \\Deleted)\r\n* VANISHED (EARLIER) 300:310\r\n* NO (((\r\n* OK [APPENDUID x 0] {5}\r\n"
 )
 LOUD = QUIET + b'* 90 EXPUNGE\r\n* 12 EXISTS\r\n* LIST () "/" {3}\r\nabc\r\n* SEARCHES 4\r\n* 4 FETCH (X {2}\r\nhi)\r\n'
+
+
+def test_f040_noise_before_the_sign_in_is_no_answer(tmp_path: Path) -> None:
+    """What belongs behind it is not taken for anything there."""
+    early = QUIET.partition(b"* OK [APPENDUID")[0]
+    with Misbehaving(Fault("^(CAPABILITY|AUTHENTICATE)", between(early))) as server:
+        result = server.run(tmp_path, *DELETE)
+        assert (result.code, total(result), warnings(result)) == (0, (6, 6, 0, 0), [])
 
 
 def test_f040_noise_between_any_two_lines_is_no_answer(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from mailarchive.address import Security, ServerAddress
 from mailarchive.errors import LaterError, MailarchiveError, ProtocolError, SignInError, UnreachableError, UsageError
+from mailarchive.sources import imap_session
 from mailarchive.sources.imap_session import sign_in
 from mailarchive.sources.tls import Trust
 from tests import maildir
@@ -96,6 +97,19 @@ def test_plain_is_one_challenge_and_utf_8() -> None:
     assert error is None
     assert heard[-2] == base64.b64encode(f"\0kim\0{PASSWORD}".encode()) + b"\r\n"
     assert b"CAPABILITY" in heard[-1]
+
+
+@pytest.mark.parametrize(("security", "alerts"), [(Security.NONE, ("before", "in")), (Security.STARTTLS, ("in",))])
+def test_f031_an_alert_before_tls_is_nobodys(
+    monkeypatch: pytest.MonkeyPatch, security: Security, alerts: tuple[str, ...]
+) -> None:
+    """What is said until the sign-in is kept for the user, but not what anybody on the way could have said."""
+    monkeypatch.setattr(imap_session, "_start_tls", lambda *_: None)
+    answers = (PLAIN, PLAIN, b"+ \r\n", b"* OK [ALERT] in\r\nTAG OK in\r\n", PLAIN)
+    with Talker(b"* OK [ALERT] before\r\n", answers) as server:
+        session = sign_in(ServerAddress("imap", security, "127.0.0.1", server.port, "kim"), PASSWORD, Trust())
+        session.wire.close()
+    assert session.alerts == alerts
 
 
 def test_a_server_that_asks_again_and_again_hears_the_password_once() -> None:

@@ -37,7 +37,7 @@ def test_a_task_runs_while_its_beginner_goes_on_and_is_waited_for() -> None:
             background(task)
 
 
-def test_whoever_is_stopped_at_once_waits_for_the_task_all_the_same() -> None:
+def test_f113_whoever_is_stopped_at_once_waits_for_the_task_all_the_same() -> None:
     """Nothing that it uses is closed under its hands; what it raised is lost with the run."""
     going = threading.Event()
     done: list[str] = []

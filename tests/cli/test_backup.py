@@ -90,7 +90,7 @@ def test_wrong_accounts_are_told_with_a_guess(server: DemoServer, home: Path) ->
     assert "home" in result.err
 
 
-def test_hostile_names_reach_neither_terminal_nor_path(server: DemoServer, tmp_path: Path) -> None:
+def test_f124_hostile_names_reach_neither_terminal_nor_path(server: DemoServer, tmp_path: Path) -> None:
     """No ESC, no BEL, no bidi override in output, JSON, paths or manifest; the name is still told apart."""
     url = plain_url(server.imap_port, USER)
     for shown in ((), ("--json",), ("-v",)):
@@ -146,7 +146,7 @@ def test_the_password_is_nowhere(server: DemoServer, tmp_path: Path, home: Path)
                 assert PASSWORD.encode() not in path.read_bytes(), path
 
 
-def test_a_closed_stdout_stops_no_backup(server: DemoServer, tmp_path: Path) -> None:
+def test_f113_a_closed_stdout_stops_no_backup(server: DemoServer, tmp_path: Path) -> None:
     """`mailarchive backup | head -0`: the mail is archived, and there is no traceback."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -166,7 +166,7 @@ def test_a_closed_stdout_stops_no_backup(server: DemoServer, tmp_path: Path) -> 
     assert len(maildir.files(tmp_path / "a")) == 60
 
 
-def test_locale_c_loses_nothing(server: DemoServer, tmp_path: Path) -> None:
+def test_f123_locale_c_loses_nothing(server: DemoServer, tmp_path: Path) -> None:
     """ASCII output, UTF-8 folder names."""
     environ = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "COLUMNS": "20"}
     result = process(
@@ -177,7 +177,7 @@ def test_locale_c_loses_nothing(server: DemoServer, tmp_path: Path) -> None:
     assert len(maildir.files(tmp_path / "a")) == 60
 
 
-def test_two_runs_at_once_one_works_and_the_other_says_so(server: DemoServer, tmp_path: Path) -> None:
+def test_f115_f122_two_runs_at_once_one_works_and_the_other_says_so(server: DemoServer, tmp_path: Path) -> None:
     """Exit 11 within a second or so, with the pid of the first; --wait waits for it."""
     from mailarchive.archives.opening import open_for_writing
 
@@ -195,7 +195,7 @@ def test_two_runs_at_once_one_works_and_the_other_says_so(server: DemoServer, tm
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_ends_the_run_after_the_batch(tmp_path: Path, number: signal.Signals, code: int) -> None:
+def test_f113_a_signal_ends_the_run_after_the_batch(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """What has come is archived and recorded, the code is that of the signal, and the next run goes on there."""
     store = Store()
     account = store.add_account(USER, PASSWORD)
@@ -300,7 +300,7 @@ def test_the_environment_can_say_every_option(
     assert maildir.files(tmp_path / "b") == []
 
 
-def test_a_second_run_is_silent_with_quiet(server: DemoServer, tmp_path: Path) -> None:
+def test_f115_a_second_run_is_silent_with_quiet(server: DemoServer, tmp_path: Path) -> None:
     """Exit 11 and not a word: the next run of cron comes by itself."""
     from mailarchive.archives.opening import open_for_writing
 
@@ -311,7 +311,7 @@ def test_a_second_run_is_silent_with_quiet(server: DemoServer, tmp_path: Path) -
     assert (result.code, result.out, result.err) == (11, "", "")
 
 
-def test_a_traceback_cannot_steer_the_terminal(tmp_path: Path) -> None:
+def test_f124_a_traceback_cannot_steer_the_terminal(tmp_path: Path) -> None:
     """--debug shows where an error came from, with the server's text made safe."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -330,7 +330,9 @@ def test_a_traceback_cannot_steer_the_terminal(tmp_path: Path) -> None:
     assert "\x07" not in result.err
 
 
-def test_a_stop_between_two_accounts_is_told(server: DemoServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f113_a_stop_between_two_accounts_is_told(
+    server: DemoServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A signal at the very end of the first account: the second is not begun, and the code says so."""
     from mailarchive.cli import running
 

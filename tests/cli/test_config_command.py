@@ -116,7 +116,7 @@ def test_check_says_everything_that_is_wrong_at_once(home: Path) -> None:
         ('oauth = { client_id = "x", client_secret = "canary" }', 0o640, "and other users can read this one"),
     ],
 )
-def test_a_secret_that_others_can_read_is_a_secret_no_more(home: Path, keys: str, mode: int, said: str) -> None:
+def test_f138_a_secret_that_others_can_read_is_a_secret_no_more(home: Path, keys: str, mode: int, said: str) -> None:
     """The file is refused, the mode named, and the secret not repeated."""
     configure(home, 1143, keys)
     (home / ".config/mailarchive/config.toml").chmod(mode)

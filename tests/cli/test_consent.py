@@ -67,7 +67,7 @@ def test_the_question_says_what_a_yes_does(planned: Planned, archives: bool, exp
     assert consent(archives=archives).question(planned) == expected
 
 
-def test_what_a_server_says_cannot_steer_the_terminal() -> None:
+def test_f124_what_a_server_says_cannot_steer_the_terminal() -> None:
     """Also the reason of a guard is foreign text."""
     assert "\x1b" not in consent().question(plan(held="\x1b]0;owned\x07"))
 
@@ -99,7 +99,7 @@ def test_only_a_clear_yes_is_one(
 
 
 @pytest.mark.parametrize("typed", [b"", b"maybe\n"])
-def test_the_end_of_the_input_is_no_answer(monkeypatch: pytest.MonkeyPatch, typed: bytes) -> None:
+def test_f131_the_end_of_the_input_is_no_answer(monkeypatch: pytest.MonkeyPatch, typed: bytes) -> None:
     """Exit 2, because nobody said no either."""
     types(monkeypatch, typed)
     with pytest.raises(UsageError, match="was not answered, and nothing was done") as caught:
@@ -137,7 +137,7 @@ def test_a_no_is_confirmed(
     assert err.index("INBOX") < err.index("[y/N]")
 
 
-def test_signals_do_at_the_question_what_they_did_before() -> None:
+def test_f113_signals_do_at_the_question_what_they_did_before() -> None:
     """The first one ends the program; after the answer the batch is finished again."""
     before = signal.getsignal(signal.SIGINT)
     interrupt = Interrupt()
@@ -157,7 +157,7 @@ def test_signals_do_at_the_question_what_they_did_before() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_signal_that_is_switched_off_stays_off() -> None:
+def test_f113_a_signal_that_is_switched_off_stays_off() -> None:
     """Under nohup a hangup stops nothing, at the question neither."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -200,7 +200,7 @@ def test_what_is_typed_before_the_question_is_no_answer() -> None:
     assert "ANSWER NO" in seen.text
 
 
-def test_ctrl_c_at_the_question_ends_the_program_at_once() -> None:
+def test_f113_ctrl_c_at_the_question_ends_the_program_at_once() -> None:
     """By the signal, as if it were not caught."""
     seen = at_a_terminal(script(), [("[y/N]", CTRL_C)])
     assert seen.code == -signal.SIGINT

@@ -65,7 +65,7 @@ def test_what_chooses_mail_is_a_selection(
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("words", NOT_CHOOSING)
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])
-def test_without_a_selection_nothing_is_deleted(
+def test_f130_without_a_selection_nothing_is_deleted(
     runs: list[Resolved], home: Path, command: tuple[str, ...], words: tuple[str, ...], dry: tuple[str, ...]
 ) -> None:
     """Exit 2, and no password is asked for; the mailboxes of the account say only where mail is archived from."""
@@ -101,7 +101,7 @@ def test_one_account_without_a_selection_stops_nothing_but_itself(runs: list[Res
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_deletion_that_is_typed_is_refused_as_a_whole(
+def test_f130_a_deletion_that_is_typed_is_refused_as_a_whole(
     runs: list[Resolved], home: Path, command: tuple[str, ...]
 ) -> None:
     """Exit 2 before anything is begun: it is the command line that lacks something."""
@@ -155,7 +155,7 @@ def test_what_frees_nothing_cannot_reach_a_quota(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_day_to_come_is_no_cut_off(runs: list[Resolved], home: Path, command: tuple[str, ...]) -> None:
+def test_f130_a_day_to_come_is_no_cut_off(runs: list[Resolved], home: Path, command: tuple[str, ...]) -> None:
     """Mail that nobody has seen would be deleted; a backup alone may have it, and today is over soon enough."""
     asked = configure(home)
     tomorrow = f"{now() + dt.timedelta(days=1):%Y-%m-%d}"
@@ -233,7 +233,7 @@ def test_what_cannot_be_read_is_refused(runs: list[Resolved], home: Path, words:
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("how", [(), ("--json",), ("--no-input",), ("-q",)])
-def test_without_a_terminal_a_yes_is_needed_before_anything_begins(
+def test_f131_without_a_terminal_a_yes_is_needed_before_anything_begins(
     runs: list[Resolved], home: Path, command: tuple[str, ...], how: tuple[str, ...]
 ) -> None:
     """Exit 2 without a connection or a password; --yes and a dry run are fine."""
@@ -250,7 +250,7 @@ def test_without_a_terminal_a_yes_is_needed_before_anything_begins(
 
 
 @pytest.mark.parametrize("command", [("backup",), *COMMANDS])
-def test_a_yes_in_the_configuration_is_one(runs: list[Resolved], home: Path, command: tuple[str, ...]) -> None:
+def test_f131_a_yes_in_the_configuration_is_one(runs: list[Resolved], home: Path, command: tuple[str, ...]) -> None:
     """`delete = true`, for a backup with and without --delete, and for prune."""
     configure(home, "delete = true")
     assert mailarchive(*command, *OLD).code == 0

@@ -290,7 +290,7 @@ def test_a_no_to_prune(server: DemoServer, home: Path) -> None:
 
 
 @pytest.mark.parametrize(("key", "code", "what"), [(CTRL_D, 2, "was not answered"), (CTRL_C, 130, "interrupted")])
-def test_no_answer_at_all_does_nothing(server: DemoServer, tmp_path: Path, key: str, code: int, what: str) -> None:
+def test_f131_no_answer_at_all_does_nothing(server: DemoServer, tmp_path: Path, key: str, code: int, what: str) -> None:
     """The end of the input is exit 2, Ctrl-C ends at once; neither archives nor deletes, and the lock is free."""
     words = ("backup", url(server), "--to", tmp_path / "a", *OLD, "--delete")
     begun = time.monotonic()

@@ -209,7 +209,7 @@ def test_the_most_serious_code_of_all_accounts_wins(account: Path, home: Path) -
     assert mailarchive("doctor", "hme").code == 10
 
 
-def test_a_bug_in_one_check_does_not_hide_the_others(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f140_a_bug_in_one_check_does_not_hide_the_others(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """1, told in one line."""
     assert account.is_dir()
 

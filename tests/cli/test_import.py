@@ -190,7 +190,7 @@ def test_what_is_no_mail_makes_no_archive(archive: Path, tmp_path: Path) -> None
     assert not archive.exists()
 
 
-def test_hostile_names_reach_neither_terminal_nor_path(archive: Path, tmp_path: Path) -> None:
+def test_f124_hostile_names_reach_neither_terminal_nor_path(archive: Path, tmp_path: Path) -> None:
     """Of labels, folders and imap-backup: everything stays inside the archive, and can be told apart."""
     label = f"=?UTF-8?B?{__import__('base64').b64encode(EVIL.encode()).decode()}?="
     put = [crlf(letter(1, more=f"X-Gmail-Labels: {label}\n".encode()))]
@@ -285,7 +285,7 @@ def written(archive: Path) -> int:
     return sum(len(list((archive / "old" / sub).glob("*"))) for sub in ("cur", "tmp"))
 
 
-def test_a_signal_finishes_the_batch(archive: Path, tmp_path: Path) -> None:
+def test_f113_a_signal_finishes_the_batch(archive: Path, tmp_path: Path) -> None:
     """Ctrl-C: exit 130, what was taken counts, and the next run brings the rest."""
     path = tmp_path / "old.mbox"
     path.write_bytes(foreign.mbox(letter(number, b"x" * 3000 + b"\n") for number in range(600)))

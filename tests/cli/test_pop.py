@@ -88,7 +88,7 @@ def test_an_account_whose_defaults_speak_of_flags(server: DemoServer, home: Path
 @pytest.mark.parametrize("scheme", ["pop+insecure", "pop", "pops"])
 @pytest.mark.parametrize("option", ["--keep-flagged", "--keep-unread"])
 @pytest.mark.parametrize("command", [("backup", "--delete"), ("prune",)])
-def test_a_rule_about_flags_that_is_typed_is_refused(
+def test_f136_a_rule_about_flags_that_is_typed_is_refused(
     runs: list[Resolved], home: Path, scheme: str, option: str, command: tuple[str, ...]
 ) -> None:
     """Exit 2 before anything is connected: who types it counts on it. Its opposite asks for nothing."""
@@ -113,7 +113,7 @@ def test_a_rule_about_flags_that_is_typed_is_refused(
     ],
 )
 @pytest.mark.parametrize("more", [(), ("--dry-run",), ("--delete", "--yes")])
-def test_what_the_protocol_cannot_say_is_refused(
+def test_f136_what_the_protocol_cannot_say_is_refused(
     server: DemoServer, tmp_path: Path, words: list[str], what: str, more: tuple[str, ...]
 ) -> None:
     """Exit 2; nothing is archived and nothing deleted."""
@@ -123,7 +123,9 @@ def test_what_the_protocol_cannot_say_is_refused(
     assert maildir.files(tmp_path / "a") == []
 
 
-def test_a_mailbox_of_the_configuration_that_pop_does_not_show_is_a_warning(server: DemoServer, home: Path) -> None:
+def test_f134_a_mailbox_of_the_configuration_that_pop_does_not_show_is_a_warning(
+    server: DemoServer, home: Path
+) -> None:
     """Exit 3, and INBOX is archived all the same."""
     archive = configure(home, url(server), "mailboxes = ['INBOX', 'Foo']")
     result = mailarchive("-q", "backup")

@@ -124,7 +124,7 @@ def test_every_code_has_a_seriousness() -> None:
         (["backup", "imaps://me@imap.example.org", "--to", "x", "--before", "2019", "--after", "2020"], "exchange"),
     ],
 )
-def test_wrong_usage_is_one_line_a_hint_and_exit_2(
+def test_f135_wrong_usage_is_one_line_a_hint_and_exit_2(
     words: list[str], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is connected, nothing is made; the line says what is wrong, the next one what to do."""
@@ -140,7 +140,7 @@ def test_wrong_usage_is_one_line_a_hint_and_exit_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_configuration_names_the_one_off_form() -> None:
+def test_f138_a_missing_configuration_names_the_one_off_form() -> None:
     """`mailarchive backup` on a fresh machine: exit 10 and what to type."""
     result = command("backup")
     assert result.code == 10
@@ -224,7 +224,7 @@ def test_the_environment_can_ask_for_a_traceback(
     assert "Traceback" in command(*words).err
 
 
-def test_the_environment_can_ask_for_the_traceback_of_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f140_the_environment_can_ask_for_the_traceback_of_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 1."""
     from mailarchive.cli import targets
 

@@ -26,7 +26,7 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("berlin")
-def test_an_age_goes_back_over_a_change_of_season() -> None:
+def test_f121_an_age_goes_back_over_a_change_of_season() -> None:
     """Five months before a day in November is a midnight of summer time."""
     winter = datetime(2026, 11, 23, 9, tzinfo=LocalZone())
     assert describe(cut_off(parse_age("5m"), winter)) == "2026-06-23 00:00 CEST"
@@ -36,7 +36,7 @@ def test_an_age_goes_back_over_a_change_of_season() -> None:
 
 
 @pytest.mark.usefixtures("berlin")
-def test_every_instant_comes_back_from_local_time() -> None:
+def test_f121_every_instant_comes_back_from_local_time() -> None:
     """Each half hour of the nights when the clocks change, in both directions."""
     for day in (datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 10, 25, tzinfo=UTC)):
         for step in range(-6, 12):

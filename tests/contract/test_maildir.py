@@ -230,7 +230,7 @@ def test_a_location_cannot_lead_out_of_the_archive(shelf: MaildirShelf, location
     assert not archive.holds(Location(location))
 
 
-def test_a_folder_with_other_things_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+def test_f139_a_folder_with_other_things_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     """No archive is made beside a user's files."""
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(ArchiveError, match="something else"):
@@ -238,14 +238,14 @@ def test_a_folder_with_other_things_is_refused_and_left_as_it_was(tmp_path: Path
     assert [found.name for found in tmp_path.iterdir()] == ["letter.txt"]
 
 
-def test_a_file_is_no_archive(tmp_path: Path) -> None:
+def test_f139_a_file_is_no_archive(tmp_path: Path) -> None:
     """--to FILE is refused."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ArchiveError, match="is a file"):
         open_for_writing(tmp_path / "file", ACCOUNT, run="r", started="07:04")
 
 
-def test_an_archive_belongs_to_one_account(shelf: MaildirShelf) -> None:
+def test_f139_an_archive_belongs_to_one_account(shelf: MaildirShelf) -> None:
     """Another user or host is refused, for writing and for reading."""
     shelf.open()
     shelf.close()
@@ -288,7 +288,7 @@ def test_a_disk_that_is_not_mounted_is_never_a_new_start(shelf: MaildirShelf, tm
     shelf.open()
 
 
-def test_a_second_run_is_told_who_holds_the_archive(shelf: MaildirShelf) -> None:
+def test_f115_a_second_run_is_told_who_holds_the_archive(shelf: MaildirShelf) -> None:
     """BusyError names start and pid, and the lock is free again after the first run."""
     shelf.open()
     with pytest.raises(BusyError, match=rf"since 07:04 \(pid {os.getpid()}"):

@@ -257,7 +257,7 @@ def signal_wait() -> None:
     os._exit(0)
 
 
-def test_a_lock_of_a_run_that_was_killed_holds_nobody_up(shelf: DiskShelf) -> None:
+def test_f116_a_lock_of_a_run_that_was_killed_holds_nobody_up(shelf: DiskShelf) -> None:
     """It says whose it is, and only the holder of the archive can have made it."""
     archive = shelf.open()
     put(archive, b"one", UID(1))

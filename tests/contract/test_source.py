@@ -312,7 +312,7 @@ def test_an_order_for_another_generation_is_refused(rig: Rig) -> None:
     assert rig.left() == MAIL
 
 
-def test_an_empty_mailbox(empty: Rig) -> None:
+def test_f127_an_empty_mailbox(empty: Rig) -> None:
     """Nothing of everything."""
     with empty.connect() as source, source.open(inbox(source)) as box:
         assert box.status.exists == 0

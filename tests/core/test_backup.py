@@ -327,7 +327,7 @@ def test_a_listing_that_is_not_to_be_trusted_is_told(source: MemorySource) -> No
     assert finished.exit_code is ExitCode.PARTIAL
 
 
-def test_the_user_stops_the_run_and_the_batch_is_finished(source: MemorySource) -> None:
+def test_f113_the_user_stops_the_run_and_the_batch_is_finished(source: MemorySource) -> None:
     """After two messages: these two are durable and recorded, and the code is that of the signal."""
     archive, catalogue = MemoryArchive(), MemoryCatalogue()
 
@@ -358,7 +358,7 @@ def test_a_selection_that_cannot_be_is_refused_before_anything(source: MemorySou
     assert (source.fetched, catalogue.runs) == ([], {})
 
 
-def test_a_mailbox_of_the_configuration_that_is_gone_stops_no_other(source: MemorySource) -> None:
+def test_f134_a_mailbox_of_the_configuration_that_is_gone_stops_no_other(source: MemorySource) -> None:
     """From the configuration it is a warning with the nearest name, and exit 3."""
     policy = Policy(mailboxes=("INBX", "Work"), demand_mailboxes=False)
     finished, said = run_backup(source, MemoryArchive(), MemoryCatalogue(), policy=policy)

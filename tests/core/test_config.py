@@ -203,7 +203,7 @@ def test_f138_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, me
     assert hint in error.hint
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+def test_f138_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     """Several mistakes give one line each in the order of the file; the hints name their lines."""
     text = "[account.a]\nserver = 'http://x'\nuser = 3\n[defaults]\nformt = 'x'\nlayout = 1\n"
     text += f"[account.b]\n{SERVER}oldr = 1\n"

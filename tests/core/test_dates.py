@@ -87,7 +87,7 @@ def test_an_age_is_read(text: str, age: Age) -> None:
         ("\x1b[2Jy", "'\\x1b[2Jy': is not an age", AGES),
     ],
 )
-def test_what_is_no_age_is_refused_with_a_hint(text: str, complaint: str, hint: str) -> None:
+def test_f129_what_is_no_age_is_refused_with_a_hint(text: str, complaint: str, hint: str) -> None:
     """The message quotes the text and says what is wrong, the hint says what to write; nothing is guessed."""
     with pytest.raises(DateSyntaxError) as caught:
         parse_age(text)
@@ -144,7 +144,7 @@ def test_a_date_is_the_half_open_period_of_its_days(text: str, start: date, end:
         ("", "'': a date is missing", DATES),
     ],
 )
-def test_what_is_no_date_is_refused_with_a_hint(text: str, complaint: str, hint: str) -> None:
+def test_f129_what_is_no_date_is_refused_with_a_hint(text: str, complaint: str, hint: str) -> None:
     """A date that has two readings gets both as a hint and is never read as one of them."""
     with pytest.raises(DateSyntaxError) as caught:
         parse_date(text)
@@ -177,7 +177,7 @@ def test_a_size_is_read_in_steps_of_1024(text: str, octets: int) -> None:
         ("\N{SUPERSCRIPT TWO}", "'\N{SUPERSCRIPT TWO}': is not a size", SIZES),
     ],
 )
-def test_what_is_no_size_is_refused_with_a_hint(text: str, complaint: str, hint: str) -> None:
+def test_f129_what_is_no_size_is_refused_with_a_hint(text: str, complaint: str, hint: str) -> None:
     """Bits, decimals, signs and blanks are not guessed at."""
     with pytest.raises(DateSyntaxError) as caught:
         parse_size(text)
@@ -251,7 +251,7 @@ def test_any_text_is_a_value_or_a_syntax_error(parse: Callable[[str], object], t
         ("100y", NOW, "1926-11-23 00:00 CET"),
     ],
 )
-def test_the_cut_off_counts_back_from_the_start_of_today(age: str, now: datetime, expected: str) -> None:
+def test_f121_the_cut_off_counts_back_from_the_start_of_today(age: str, now: datetime, expected: str) -> None:
     """Years and months by the calendar, in the offset of that day and not of today."""
     assert describe(cut_off(parse_age(age), now)) == expected
 
@@ -269,7 +269,7 @@ def test_the_cut_off_counts_back_from_the_start_of_today(age: str, now: datetime
         ("Europe/Berlin", "2024-04-01", "2024-04-01T00:00:00+02:00"),
     ],
 )
-def test_a_midnight_that_is_missing_or_double_has_one_instant(zone: str, day: str, expected: str) -> None:
+def test_f121_a_midnight_that_is_missing_or_double_has_one_instant(zone: str, day: str, expected: str) -> None:
     """Where the clock changes at midnight, the start of the day is the first instant after it."""
     assert start_of(day, ZoneInfo(zone)).isoformat() == expected
 

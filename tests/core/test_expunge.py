@@ -367,7 +367,7 @@ def test_the_method_is_what_the_server_can_do(
         (Method.AUTO, replace(GMAIL, uidplus=False), GMAIL_BOXES, "no MOVE or no UIDPLUS", ""),
     ],
 )
-def test_what_the_server_cannot_do_is_refused_with_a_way_out(
+def test_f132_what_the_server_cannot_do_is_refused_with_a_way_out(
     asked: Method, capabilities: Capabilities, boxes: tuple[Mailbox, ...], what: str, hint: str
 ) -> None:
     """Nothing is chosen that was not asked for, and the hint names what can be."""

@@ -29,14 +29,14 @@ SECOND = timedelta(seconds=1)
         (datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 6, 1, tzinfo=UTC), "before this version was made"),
     ],
 )
-def test_a_clock_is_believed_near_the_last_run(now: datetime, last: datetime | None, why: str) -> None:
+def test_f120_a_clock_is_believed_near_the_last_run(now: datetime, last: datetime | None, why: str) -> None:
     """Before the release, a day behind, 400 days ahead: each is said with the dates, and the limits are in."""
     said = guards.clock(now, last)
     assert (why in said) if why else said == ""
 
 
 @pytest.mark.parametrize(("planned", "most", "holds"), [(5, None, False), (5, 5, False), (6, 5, True), (1, 0, True)])
-def test_the_amount_may_not_pass_what_was_said(planned: int, most: int | None, holds: bool) -> None:
+def test_f133_the_amount_may_not_pass_what_was_said(planned: int, most: int | None, holds: bool) -> None:
     """--max-delete: as many may go, not one more."""
     said = guards.amount(planned, most)
     assert bool(said) is holds

@@ -136,7 +136,7 @@ def test_no_codec_of_python_can_hurt(charset: str) -> None:
         "é".encode() * 50_000,
     ],
 )
-def test_a_field_of_100_kb_costs_little(value: bytes) -> None:
+def test_f125_a_field_of_100_kb_costs_little(value: bytes) -> None:
     """Time and memory stay small whatever the field holds."""
     head = b"Subject: " + value + b"\r\nFrom: " + value + b"\r\n\r\n"
     envelope(head)
@@ -156,7 +156,7 @@ def test_a_cut_in_the_middle_of_a_character_does_not_turn_the_rest_into_latin_1(
     assert envelope(b"Subject: x" + "é".encode() * 10_000).subject == "x" + "é" * 4095
 
 
-def test_ten_thousand_received_lines_are_passed_over() -> None:
+def test_f125_ten_thousand_received_lines_are_passed_over() -> None:
     """What lies behind 64 KiB of trace fields is not seen; what lies before is."""
     trace = b"Received: from a.example.org by b.example.org; Sat, 1 Mar 2014 10:00:05 +0100\r\n" * 10_000
     assert envelope(b"Subject: a\r\n" + trace).subject == "a"
@@ -278,12 +278,12 @@ EXCHANGE = (
         (b"From: Microsoft Exchange Serverless\r\nSubject: hello\r\n", ""),
     ],
 )
-def test_f038_the_gate_holds_what_is_not_plausible(head: bytes, reason: str) -> None:
+def test_f038_f125_the_gate_holds_what_is_not_plausible(head: bytes, reason: str) -> None:
     """No header field in the first 8 KiB, or a note of Exchange in the place of the message; not mail about such."""
     assert hold(head, len(head)) == reason
 
 
-def test_a_message_without_octets_is_not_plausible() -> None:
+def test_f125_a_message_without_octets_is_not_plausible() -> None:
     """Whatever the head says, nothing was received."""
     assert hold(MAIL, 0) == "no header"
 
@@ -297,7 +297,7 @@ LINES = st.lists(
 
 
 @given(st.one_of(st.binary(max_size=3000), LINES.map(b"\r\n".join), LINES.map(b"\n".join)))
-def test_any_octets_are_read_without_an_exception(head: bytes) -> None:
+def test_f125_any_octets_are_read_without_an_exception(head: bytes) -> None:
     """Whatever was sent, each function gives a value of bounded size."""
     found = envelope(head)
     assert found.date is None or found.date.utcoffset() is not None

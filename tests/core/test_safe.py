@@ -45,13 +45,13 @@ ANYTHING = st.text(st.characters())
         ("[link=http://evil]x[/link]", "[link=http://evil]x[/link]"),
     ],
 )
-def test_what_is_shown(text: str, shown: str) -> None:
+def test_f124_what_is_shown(text: str, shown: str) -> None:
     """Ordinary writing stays as it is; what steers, hides or reorders becomes a visible escape."""
     assert safe(text) == shown
 
 
 @given(ANYTHING, st.integers(1, 40))
-def test_any_text_becomes_one_short_harmless_line(text: str, limit: int) -> None:
+def test_f124_any_text_becomes_one_short_harmless_line(text: str, limit: int) -> None:
     """Only printable characters, never longer than asked; a text that is cut says so."""
     shown = safe(text, limit=limit)
     assert shown.isprintable()
@@ -110,7 +110,7 @@ def test_octets_are_shown_as_text_or_as_octets(data: bytes, shown: str) -> None:
 
 
 @given(st.binary(), st.integers(1, 40))
-def test_any_octets_become_one_harmless_line(data: bytes, limit: int) -> None:
+def test_f124_any_octets_become_one_harmless_line(data: bytes, limit: int) -> None:
     """Octets are as harmless as text."""
     shown = safe_bytes(data, limit=limit)
     assert shown.isprintable()

@@ -119,7 +119,7 @@ def test_json_of_a_plan_that_deletes() -> None:
     assert line["quota"] == {"used": 1_920_000_000, "limit": 2_000_000_000, "percent": 96.0}
 
 
-def test_json_carries_hostile_names_exactly_and_harmlessly() -> None:
+def test_f124_json_carries_hostile_names_exactly_and_harmlessly() -> None:
     """Only printable ASCII leaves, and reading it gives the very name back, lone surrogates included."""
     out = io.StringIO()
     name = EVIL + "\x7f\x00\u2028日本\udcff"

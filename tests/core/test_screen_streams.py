@@ -63,7 +63,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", ["plain", "terminal"])
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_hostile_text_is_harmless(kind: str, monkeypatch: pytest.MonkeyPatch, *, dry_run: bool) -> None:
+def test_f124_hostile_text_is_harmless(kind: str, monkeypatch: pytest.MonkeyPatch, *, dry_run: bool) -> None:
     """No string of a server brings a control character to a terminal, and markup in it is only text."""
     out, err = io.StringIO(), Tty()
     monkeypatch.setenv("NO_COLOR", "1")
@@ -101,7 +101,7 @@ def test_hostile_text_is_harmless(kind: str, monkeypatch: pytest.MonkeyPatch, *,
     assert "[red]x[/nope]" in err.getvalue()
 
 
-def test_ascii_stream_gets_plainer_signs() -> None:
+def test_f123_ascii_stream_gets_plainer_signs() -> None:
     """A locale without our signs gets others; nothing raises and the columns stay straight."""
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="ascii", errors="strict")
@@ -133,7 +133,7 @@ print("the job went on", file=sys.stderr)
 
 
 @pytest.mark.parametrize("kind", ["plain", "json"])
-def test_locale_c(kind: str) -> None:
+def test_f123_locale_c(kind: str) -> None:
     """In the C locale with an ASCII stdout a run with an umlaut in a name ends well."""
     done = child(
         REPORT, kind, "1", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONIOENCODING="ascii:strict"
@@ -144,7 +144,7 @@ def test_locale_c(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "json"])
-def test_broken_pipe(kind: str) -> None:
+def test_f113_broken_pipe(kind: str) -> None:
     """`mailarchive backup | head -1` loses the output, not the backup, and exits as the backup does."""
     code = f"""
 import os, sys
@@ -161,14 +161,14 @@ os.dup2(writing, 1)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_full_disk_under_stdout() -> None:
+def test_f113_full_disk_under_stdout() -> None:
     """A result that cannot be written does not turn a good backup into a crash."""
     code = f"import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n{REPORT}"
     done = child(code, "plain", "1")
     assert (done.returncode, done.stderr.decode().splitlines()[-1]) == (0, "the job went on")
 
 
-def test_missing_and_closed_streams() -> None:
+def test_f113_missing_and_closed_streams() -> None:
     """A process without stdout and stderr, or with closed ones, runs on."""
     closed = io.StringIO()
     closed.close()

@@ -82,7 +82,7 @@ def test_at_80_columns_the_rows_fold() -> None:
     ]
 
 
-def test_at_20_columns_the_rows_stack() -> None:
+def test_f123_at_20_columns_the_rows_stack() -> None:
     """A terminal of 20 columns gets one number a line."""
     event = finished(("Lists/debian-devel-announce", DEBIAN))
     lines = result_table(event, width=20, deleting=True)
@@ -135,7 +135,7 @@ def test_long_names_are_cut_to_the_terminal() -> None:
 
 
 @pytest.mark.parametrize("name", ["\x1b[2J\x1b]0;owned\x07", "safe\u202efdp.exe", "\x9b31m", "a\r\nb\ttotal"])
-def test_hostile_names_are_harmless(name: str) -> None:
+def test_f124_hostile_names_are_harmless(name: str) -> None:
     """A mailbox name brings no control character of any kind into a table."""
     lines = [
         *result_table(finished((name, INBOX)), width=WIDE, deleting=True),

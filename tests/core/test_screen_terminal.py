@@ -198,7 +198,7 @@ def everything(reader: io.FileIO, end: bytes) -> str:
     return received.decode()
 
 
-def test_a_terminal_of_20_columns() -> None:
+def test_f123_a_terminal_of_20_columns() -> None:
     """On a real terminal of 20 columns nothing crashes, and neither table nor bar is wider than it."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 20, 0, 0))

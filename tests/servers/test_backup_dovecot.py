@@ -181,7 +181,7 @@ def test_f043_a_mailbox_made_anew_gives_no_second_copies(dovecot_user: MakeUser,
 
 
 @pytest.mark.parametrize("sample", nasty(), ids=lambda sample: sample.name)
-def test_nasty_messages_arrive_as_the_server_gives_them(dovecot_user: MakeUser, tmp_path: Path, sample) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001 - Sample, as the corpus says
+def test_f125_nasty_messages_arrive_as_the_server_gives_them(dovecot_user: MakeUser, tmp_path: Path, sample) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001 - Sample, as the corpus says
     """Bare CR, bare LF, NUL, 8-bit, no header, one octet: whatever Dovecot gives is what is kept."""
     account = dovecot_user()
     with account.witness() as witness:
@@ -327,7 +327,7 @@ def test_a_wrong_password_is_refused_once_and_never_repeated(dovecot_user: MakeU
     assert "canary" not in result.out + result.err
 
 
-def test_a_mailbox_that_is_not_there_gets_a_guess(filled: Account, tmp_path: Path) -> None:
+def test_f134_a_mailbox_that_is_not_there_gets_a_guess(filled: Account, tmp_path: Path) -> None:
     """Exit 2 with the nearest name."""
     result = backup(filled, tmp_path / "a", "--mailbox", "Wrok")
     assert result.code == 2

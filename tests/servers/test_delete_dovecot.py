@@ -337,7 +337,7 @@ def probes(stream: bytes) -> dict[tuple[str, int], int]:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("turn", range(3))
-def test_another_client_at_work_loses_nothing(full: Dovecot, tmp_path: Path, seed: int, turn: int) -> None:
+def test_f117_another_client_at_work_loses_nothing(full: Dovecot, tmp_path: Path, seed: int, turn: int) -> None:
     """Nothing young, nothing flagged before it was looked at, nothing that is not archived; and its marks stay."""
     account, archive = full.add_user(f"busy-{turn}-{seed}"), tmp_path / "archive"
     now = datetime.now(UTC).replace(microsecond=0)

@@ -142,7 +142,7 @@ def test_f068_exclusive_lifts_the_marks_of_others_and_gives_them_back(bare: Dove
 
 
 @pytest.mark.parametrize("words", [("--delete-method", "auto"), (), ("--delete-method", "expunge")])
-def test_without_uidplus_it_is_refused_before_anything_is_fetched(
+def test_f132_without_uidplus_it_is_refused_before_anything_is_fetched(
     bare: Dovecot, seed: int, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     """Exit 2; the choices are named; no body was asked for, nothing archived, nothing changed."""

@@ -49,7 +49,7 @@ def peak_of(*words: str | Path, code: int = 0) -> int:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
-def test_a_message_of_60_mb_passes_in_less_than_100_mb(tmp_path: Path) -> None:
+def test_f127_a_message_of_60_mb_passes_in_less_than_100_mb(tmp_path: Path) -> None:
     """The whole process, interpreter included."""
     store = Store()
     account = store.add_account("kim", "secret")
@@ -112,7 +112,7 @@ def serve(server: socket.socket) -> None:
 
 @pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
-def test_a_mailbox_of_a_million_messages_is_planned_in_less_than_100_mb(tmp_path: Path) -> None:
+def test_f127_a_mailbox_of_a_million_messages_is_planned_in_less_than_100_mb(tmp_path: Path) -> None:
     """The whole process, interpreter included."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve, args=(server,), daemon=True)

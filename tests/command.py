@@ -64,13 +64,33 @@ def process(
     module: str = "mailarchive",
 ) -> Result:
     """Run the command line as a process of its own, `before` standing in front of it (strace, for instance)."""
-    command = [*before, sys.executable, "-m", module, *map(str, words)]
-    environment = {**os.environ, "MAILARCHIVE_PASSWORD": password, **(environ or {})}
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    ) as child:
+    with started(*words, password=password, before=before, environ=environ, module=module) as child:
         out, err = child.communicate(timeout=timeout)
-    return Result(child.returncode, out.decode(), err.decode())
+    return Result(child.returncode, out, err)
+
+
+def started(
+    *words: str | Path,
+    password: str = "secret",
+    before: tuple[str, ...] = (),
+    environ: Mapping[str, str] | None = None,
+    module: str = "mailarchive",
+) -> subprocess.Popen[str]:
+    """Start the command line as a process of its own, of which more is wanted than its end; see `process`."""
+    return subprocess.Popen(
+        [*before, sys.executable, "-m", module, *map(str, words)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "MAILARCHIVE_PASSWORD": password, **(environ or {})},
+        encoding="utf-8",
+    )
+
+
+def until(child: subprocess.Popen[str], word: str) -> None:
+    """Read what a process with --json prints, until a line holds a word."""
+    assert child.stdout is not None
+    assert any(word in line for line in child.stdout), f"it ended without {word}"
 
 
 def plain_url(port: int, user: str) -> str:

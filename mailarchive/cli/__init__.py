@@ -94,7 +94,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(error, shared)
     except (KeyboardInterrupt, click.Abort) as error:
         _tell(MailarchiveError("interrupted"))
-        return int(getattr(error, "code", ExitCode.INTERRUPT))
+        # Click makes an Abort of whatever ends a program by the keyboard, also of ours that knows its code.
+        return int(getattr(error.__cause__ or error, "code", ExitCode.INTERRUPT))
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug ends in one line, not in a page
         show_traceback(error, shared)
         what = f"unexpected failure ({type(error).__name__})"

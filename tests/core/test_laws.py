@@ -81,3 +81,19 @@ def test_the_gate_of_pop_opens_for_dele_in_one_place() -> None:
 def test_what_may_be_sent_over_pop_changes_nothing() -> None:
     """The list stands here a second time, on purpose."""
     assert {b"CAPA", b"LIST", b"NOOP", b"QUIT", b"RETR", b"RSET", b"STAT", b"TOP", b"UIDL"} == READING
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_f122_nothing_forks(module: str) -> None:
+    """A program with threads that forks copies their locks: commands are started by `subprocess`, with no code of ours.
+
+    That starts them by vfork or posix_spawn.
+    """
+    tree = ast.parse((SOURCE / module).read_text(encoding="utf-8"))
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    arguments = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}
+    imported = {
+        name.name for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) for name in node.names
+    }
+    assert not {"fork", "forkpty", "preexec_fn"} & (attributes | arguments | imported)
+    assert not any(name.startswith("multiprocessing") for name in imported)

@@ -73,9 +73,22 @@ cli.add_command(verify)
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with the right code."""
+    _name_files_in_utf8()
     # Values are made by the hundred thousand and hardly ever in circles, so looking for these seldom saves a tenth.
     gc.set_threshold(50_000, 20, 100)
     sys.exit(run(arguments))
+
+
+def _name_files_in_utf8() -> None:
+    """Begin anew with names of files in UTF-8, where the locale wants others: it has no letters for all mailboxes.
+
+    What is printed keeps the encoding of the locale.
+    """
+    if sys.getfilesystemencoding().lower() == "utf-8" or sys.flags.utf8_mode or not sys.executable:
+        return
+    if sys.stdout is not None:
+        os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:{sys.stdout.errors}")
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - it is this very program
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

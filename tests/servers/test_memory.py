@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -18,9 +19,10 @@ import pytest
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from tests import maildir
-from tests.command import plain_url
+from tests.command import mailarchive, plain_url
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 MEASURE = """
@@ -41,7 +43,7 @@ def peak_of(*words: str | Path, code: int = 0) -> int:
         capture_output=True,
         text=True,
         check=True,
-        timeout=100,
+        timeout=300,
     )
     told = json.loads(found.stderr.splitlines()[-1])
     assert told["code"] == code, found.stderr
@@ -98,7 +100,7 @@ def answer(command: bytes) -> list[bytes]:
     return []
 
 
-def serve(server: socket.socket) -> None:
+def serve(server: socket.socket, answer: Callable[[bytes], Iterable[bytes]] = answer) -> None:
     """Answer the commands of one client."""
     client, _ = server.accept()
     with client, client.makefile("rb") as lines, contextlib.suppress(OSError):
@@ -135,3 +137,82 @@ def test_a_mailbox_of_a_million_messages_is_measured_in_less_than_100_mb() -> No
         thread.join(10)
     print(f"peak {peak / 1024**2:.1f} MiB")  # noqa: T201 - for the record
     assert peak < 100 * 1024 * 1024
+
+
+GIGABYTE = 1_000_000_000
+FACT = b'1 FETCH (UID 1 FLAGS () INTERNALDATE "01-Mar-2014 10:00:00 +0000" RFC822.SIZE %d' % GIGABYTE
+
+
+def gigabyte() -> Iterator[bytes]:
+    """Make a message of a gigabyte, piece by piece."""
+    head = b"Subject: large\r\nFrom: a@example.org\r\n\r\n"
+    piece = (b"0123456789abcdef" * 4 + b"\r\n") * 15_000
+    yield head
+    left = GIGABYTE - len(head)
+    while left:
+        yield piece[:left]
+        left -= min(left, len(piece))
+
+
+def large(command: bytes) -> Iterator[bytes]:
+    """Say what a server with a message of a gigabyte in INBOX answers."""
+    if command.startswith(b"CAPABILITY"):
+        yield CAPABILITY
+    elif command.startswith(b"LIST"):
+        yield b'* LIST () "/" INBOX\r\n'
+    elif command.startswith(b"EXAMINE"):
+        yield EXAMINED % (1, 2)
+    elif command.startswith(b"UID SEARCH"):
+        yield b"* ESEARCH UID COUNT 1 ALL 1\r\n"
+    elif command.startswith(b"UID FETCH") and b"BODY.PEEK[]" in command:
+        yield b"* " + FACT + b" BODY[] {%d}\r\n" % GIGABYTE
+        yield from gigabyte()
+        yield b")\r\n"
+    elif command.startswith(b"UID FETCH"):
+        yield b"* " + FACT + b")\r\n"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
+def test_f127_a_message_of_a_gigabyte_passes_in_less_than_100_mb(tmp_path: Path) -> None:
+    """The whole process, interpreter included; it is read back whole, and is not asked for again."""
+    archive = tmp_path / "archive"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = plain_url(server.getsockname()[1], "kim")
+        peaks = []
+        for _ in range(2):
+            thread = threading.Thread(target=serve, args=(server, large), daemon=True)
+            thread.start()
+            peaks.append(peak_of(url, archive))
+            thread.join(10)
+    (found,) = archive.rglob("cur/*")
+    digest = hashlib.sha256()
+    for piece in gigabyte():
+        digest.update(piece)
+    assert found.stat().st_size == GIGABYTE
+    with found.open("rb") as file:
+        assert hashlib.file_digest(file, "sha256").digest() == digest.digest()
+    checked = subprocess.run(
+        [sys.executable, "-c", MEASURE, "verify", str(archive)], capture_output=True, text=True, check=True, timeout=100
+    )
+    told = json.loads(checked.stderr.splitlines()[-1])
+    # pytest keeps the folders of its last runs.
+    found.unlink()
+    peaks.append(int(told["peak"]))
+    print(f"peaks {[round(peak / 1024**2, 1) for peak in peaks]} MiB")  # noqa: T201 - for the record
+    assert told["code"] == 0
+    assert max(peaks) < 100 * 1024 * 1024
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
+def test_f127_no_message_at_all(tmp_path: Path) -> None:
+    """0, also where there is nothing to archive and nothing to delete; an archive is there, and is whole."""
+    store = Store()
+    store.add_account("kim", "secret")
+    with DemoServer(store) as server:
+        url = plain_url(server.imap_port, "kim")
+        for words in ((), ("--older-than", "1y", "--delete", "--yes")):
+            assert peak_of(url, tmp_path / "archive", *words) < 100 * 1024 * 1024
+    assert maildir.files(tmp_path / "archive") == []
+    assert mailarchive("-q", "verify", tmp_path / "archive").code == 0

@@ -130,6 +130,7 @@ def open_for_reading(path: Path, account: str | None = None) -> OpenArchive | No
     with _mapped(path):
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             _refuse_lost(path)
+            _refuse_below_a_file(path)
             return None
         if not path.is_dir():
             raise ArchiveError(f"{path} is a file", hint="name a folder")
@@ -205,6 +206,7 @@ def _make_folder(path: Path) -> None:
             raise ArchiveError(f"{path} is a file", hint="name a folder")
         return
     _refuse_lost(path)
+    _refuse_below_a_file(path)
     missing = [path]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)
@@ -276,6 +278,13 @@ def _refuse_lost(path: Path) -> None:
             f"archive {path} not found: {what}",
             hint=f"is the disk mounted? If you removed the archive on purpose, remove {note} too",
         )
+
+
+def _refuse_below_a_file(path: Path) -> None:
+    """Refuse a place that can never be made, before anybody is asked for a password."""
+    above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not above.is_dir():
+        raise ArchiveError(f"{above} is a file, so {path} cannot be made", hint="name a folder")
 
 
 def _refuse_foreign(root: Directory, path: Path) -> None:

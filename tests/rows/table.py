@@ -9,8 +9,10 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from tests.rows.imap import IMAP
+from tests.rows.crash import CRASH
 from tests.rows.network import NETWORK
 from tests.rows.sign_in import SIGN_IN
+from tests.rows.wrong_input import WRONG_INPUT
 
 if TYPE_CHECKING:
     from tests.rows.row import Row
@@ -19,6 +21,8 @@ SECTIONS: Final[dict[str, dict[int, Row]]] = {
     "Network and TLS": NETWORK,
     "Sign-in": SIGN_IN,
     "IMAP": IMAP,
+    "Crash, concurrency, time, content": CRASH,
+    "Wrong input": WRONG_INPUT,
 }
 ROWS: Final[dict[int, Row]] = {number: row for rows in SECTIONS.values() for number, row in rows.items()}
 

@@ -1,0 +1,171 @@
+"""The rows about crashes, runs at the same time, clocks, and what mail may hold, each with the tests that show it."""
+
+from __future__ import annotations
+
+from tests.rows.row import Row
+
+SIGNALS = "tests/cli/test_signals.py"
+OVERLAP = "tests/cli/test_overlap.py"
+STOPPED = "tests/servers/test_stopped.py"
+MEANWHILE = "tests/servers/test_meanwhile.py"
+CLOCKS = "tests/cli/test_clocks.py"
+ODD = "tests/cli/test_odd_mail.py"
+MEMORY = "tests/servers/test_memory.py"
+BACKUP = "tests/cli/test_backup.py"
+CONSENT = "tests/cli/test_consent.py"
+STREAMS = "tests/core/test_screen_streams.py"
+HEADERS = "tests/core/test_headers.py"
+SAFE = "tests/core/test_safe.py"
+DATES = "tests/core/test_dates.py"
+ZONE = "tests/cli/test_zone.py"
+
+CRASH: dict[int, Row] = {
+    110: Row("kill -9 at every kill point", (), "the tests in tests/crash that show it are not named by it yet"),
+    111: Row("kill -9 at random times", (), "the test in tests/crash that shows it is not named by it yet"),
+    112: Row("power cut at every kill point", (), "the test in tests/crash that shows it is not named by it yet"),
+    113: Row(
+        "signals, closed streams",
+        (
+            f"{SIGNALS}::test_f113_a_signal_while_it_deletes",
+            f"{SIGNALS}::test_f113_streams_that_are_closed_from_the_start",
+            f"{SIGNALS}::test_f113_the_second_signal_ends_it_at_once",
+            "tests/cli/test_background.py::test_f113_whoever_is_stopped_at_once_waits_for_the_task_all_the_same",
+            f"{BACKUP}::test_f113_a_closed_stdout_stops_no_backup",
+            f"{BACKUP}::test_f113_a_signal_ends_the_run_after_the_batch",
+            f"{BACKUP}::test_f113_a_stop_between_two_accounts_is_told",
+            f"{CONSENT}::test_f113_a_signal_that_is_switched_off_stays_off",
+            f"{CONSENT}::test_f113_ctrl_c_at_the_question_ends_the_program_at_once",
+            f"{CONSENT}::test_f113_signals_do_at_the_question_what_they_did_before",
+            "tests/cli/test_import.py::test_f113_a_signal_finishes_the_batch",
+            "tests/core/test_backup.py::test_f113_the_user_stops_the_run_and_the_batch_is_finished",
+            f"{STREAMS}::test_f113_broken_pipe",
+            f"{STREAMS}::test_f113_full_disk_under_stdout",
+            f"{STREAMS}::test_f113_missing_and_closed_streams",
+        ),
+    ),
+    114: Row(
+        "a server that stops or is killed",
+        (
+            f"{STOPPED}::test_f114_a_server_that_is_killed",
+            f"{STOPPED}::test_f114_a_server_that_stops",
+        ),
+        "ten minutes: the timeout is made short",
+    ),
+    115: Row(
+        "cron overlap",
+        (
+            f"{OVERLAP}::test_f115_five_runs_that_all_find_no_archive",
+            f"{OVERLAP}::test_f115_of_five_runs_of_cron_one_works",
+            f"{BACKUP}::test_f115_a_second_run_is_silent_with_quiet",
+            f"{BACKUP}::test_f115_f122_two_runs_at_once_one_works_and_the_other_says_so",
+            "tests/contract/test_maildir.py::test_f115_a_second_run_is_told_who_holds_the_archive",
+        ),
+    ),
+    116: Row(
+        "a lock that is left",
+        (
+            f"{OVERLAP}::test_f116_a_lock_that_a_reboot_has_left_is_none",
+            f"{OVERLAP}::test_f116_a_run_that_was_killed_leaves_no_lock",
+            "tests/contract/test_mbox.py::test_f116_a_lock_of_a_run_that_was_killed_holds_nobody_up",
+        ),
+    ),
+    117: Row(
+        "another client at work",
+        (
+            f"{MEANWHILE}::test_f117_mailboxes_that_are_renamed_meanwhile",
+            "tests/servers/test_delete_dovecot.py::test_f117_another_client_at_work_loses_nothing",
+        ),
+        "a new attempt within the run where the server hangs up on whoever has a renamed mailbox open",
+    ),
+    118: Row("mail readers during a backup", (f"{MEANWHILE}::test_f118_mutt_reads_the_archive_during_a_backup",)),
+    119: Row(
+        "suspended while it fetches",
+        (f"{STOPPED}::test_f119_a_run_that_is_suspended_while_it_fetches",),
+        "eight hours; a token is renewed whenever a line is made, see 25",
+    ),
+    120: Row(
+        "a wrong clock",
+        (
+            f"{CLOCKS}::test_f120_a_clock_that_is_set_in_mid_run",
+            f"{CLOCKS}::test_f120_a_day_that_was_typed_needs_no_clock",
+            f"{CLOCKS}::test_f120_a_wrong_clock_deletes_nothing",
+            f"{CLOCKS}::test_f120_a_wrong_clock_stops_no_backup",
+            f"{CLOCKS}::test_f120_no_certificate_is_good_at_a_wrong_time",
+            "tests/core/test_guards.py::test_f120_a_clock_is_believed_near_the_last_run",
+        ),
+    ),
+    121: Row(
+        "odd days and zones",
+        (
+            f"{CLOCKS}::test_f121_one_cut_off",
+            f"{ZONE}::test_f121_an_age_goes_back_over_a_change_of_season",
+            f"{ZONE}::test_f121_every_instant_comes_back_from_local_time",
+            f"{DATES}::test_f121_a_midnight_that_is_missing_or_double_has_one_instant",
+            f"{DATES}::test_f121_the_cut_off_counts_back_from_the_start_of_today",
+        ),
+    ),
+    122: Row(
+        "two runs in one process",
+        (
+            f"{OVERLAP}::test_f122_two_runs_in_one_process",
+            f"{BACKUP}::test_f115_f122_two_runs_at_once_one_works_and_the_other_says_so",
+            "tests/core/test_laws.py::test_f122_nothing_forks",
+        ),
+    ),
+    123: Row(
+        "locales, no terminal, 20 columns",
+        (
+            f"{ODD}::test_f123_any_locale_and_width_gives_the_same_archive",
+            f"{BACKUP}::test_f123_locale_c_loses_nothing",
+            f"{STREAMS}::test_f123_ascii_stream_gets_plainer_signs",
+            f"{STREAMS}::test_f123_locale_c",
+            "tests/core/test_screen_tables.py::test_f123_at_20_columns_the_rows_stack",
+            "tests/core/test_screen_terminal.py::test_f123_a_terminal_of_20_columns",
+        ),
+    ),
+    124: Row(
+        "text that steers a terminal",
+        (
+            f"{ODD}::test_f124_nothing_of_a_message_steers_a_terminal",
+            f"{BACKUP}::test_f124_a_traceback_cannot_steer_the_terminal",
+            f"{BACKUP}::test_f124_hostile_names_reach_neither_terminal_nor_path",
+            f"{CONSENT}::test_f124_what_a_server_says_cannot_steer_the_terminal",
+            "tests/cli/test_import.py::test_f124_hostile_names_reach_neither_terminal_nor_path",
+            f"{SAFE}::test_f124_any_octets_become_one_harmless_line",
+            f"{SAFE}::test_f124_any_text_becomes_one_short_harmless_line",
+            f"{SAFE}::test_f124_what_is_shown",
+            "tests/core/test_screen_json.py::test_f124_json_carries_hostile_names_exactly_and_harmlessly",
+            f"{STREAMS}::test_f124_hostile_text_is_harmless",
+            "tests/core/test_screen_tables.py::test_f124_hostile_names_are_harmless",
+        ),
+    ),
+    125: Row(
+        "odd headers",
+        (
+            f"{ODD}::test_f125_odd_messages_are_archived_exactly",
+            f"{HEADERS}::test_f125_a_field_of_100_kb_costs_little",
+            f"{HEADERS}::test_f125_a_message_without_octets_is_not_plausible",
+            f"{HEADERS}::test_f125_any_octets_are_read_without_an_exception",
+            f"{HEADERS}::test_f125_ten_thousand_received_lines_are_passed_over",
+            f"{HEADERS}::test_f125_the_gate_holds_what_is_not_plausible",
+            "tests/servers/test_backup_dovecot.py::test_f125_nasty_messages_arrive_as_the_server_gives_them",
+        ),
+    ),
+    126: Row(
+        "hostile attachments",
+        (f"{ODD}::test_f126_attachments_are_never_opened_and_name_no_file",),
+        "scripts, base names and formulas in what is exported: with the export",
+    ),
+    127: Row(
+        "a message of 1 GB, a million messages, none",
+        (
+            f"{MEMORY}::test_f127_a_mailbox_of_a_million_messages_is_planned_in_less_than_100_mb",
+            f"{MEMORY}::test_f127_a_message_of_60_mb_passes_in_less_than_100_mb",
+            f"{MEMORY}::test_f127_a_message_of_a_gigabyte_passes_in_less_than_100_mb",
+            f"{MEMORY}::test_f127_no_message_at_all",
+            "tests/contract/test_source.py::test_f127_an_empty_mailbox",
+        ),
+        "a million messages that are fetched: they are planned",
+    ),
+    128: Row("every answer mutated", (), "fuzzing of all answers is not named by it yet"),
+}

@@ -70,13 +70,14 @@ class Gate:
 
 
 @pytest.fixture
-def gate(server: DemoServer, home: Path) -> Gate:
+def gate(server: DemoServer, home: Path) -> Iterator[Gate]:
     """Give an account whose archive is there, with one message in it."""
     made = Gate(home, server)
     made.open()
     assert mailarchive("-q", "backup", "--limit", "1").code == 0
     made.shut()
-    return made
+    yield made
+    made.open()
 
 
 def ended(children: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:

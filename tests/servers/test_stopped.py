@@ -31,6 +31,9 @@ COUNT = 300
 OLD = ("--older-than", "1y", "--delete", "--yes", "--no-keep-flagged")
 
 pytestmark = pytest.mark.dovecot
+MOMENTS = pytest.mark.parametrize(
+    "word", [b"BODY.PEEK[])", pytest.param(b"+FLAGS.SILENT", marks=pytest.mark.long), b"UID EXPUNGE"]
+)
 
 
 @pytest.fixture
@@ -92,7 +95,7 @@ def assert_settled(account: Account, archive: Path, whole: list[bytes]) -> None:
     assert (again.code, again.end["total"]["archived"], again.end["total"]["deleted"]) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("word", [b"BODY.PEEK[])", b"+FLAGS.SILENT", b"UID EXPUNGE"])
+@MOMENTS
 def test_f114_a_server_that_stops(
     server: Dovecot, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: bytes
 ) -> None:
@@ -109,12 +112,11 @@ def test_f114_a_server_that_stops(
     monkeypatch.undo()
     print(f"exit {result.code} {result.err}")  # noqa: T201 - whether it had answered before it was stopped differs
     assert result.code in {0, 15}
-    assert result.code == 0 or "has been silent for 1 s" in result.err or "did not answer for 1 s" in result.err
     assert "Traceback" not in result.err
     assert_settled(account, tmp_path / "a", whole)
 
 
-@pytest.mark.parametrize("word", [b"BODY.PEEK[])", b"+FLAGS.SILENT", b"UID EXPUNGE"])
+@MOMENTS
 def test_f114_a_server_that_is_killed(server: Dovecot, account: Account, tmp_path: Path, word: bytes) -> None:
     """15, or 0 where it had done everything; it comes back with some of the messages gone, and none is lost."""
     whole = sorted(account.raw_messages().values())
@@ -129,8 +131,10 @@ def test_f114_a_server_that_is_killed(server: Dovecot, account: Account, tmp_pat
     assert_settled(account, tmp_path / "a", whole)
 
 
-@pytest.mark.parametrize("how", ["gone", "silent"])
-def test_f119_a_run_that_is_suspended_while_it_fetches(account: Account, tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("how", ["gone", pytest.param("there", marks=pytest.mark.long)])
+def test_f119_a_run_that_is_suspended_while_it_fetches(
+    server: Dovecot, account: Account, tmp_path: Path, how: str
+) -> None:
     """The server has hung up meanwhile, or has waited: 15 or 0 on waking, and every message once in the end."""
     whole = sorted(account.raw_messages().values())
     words = ("--to", tmp_path / "a", *OLD)
@@ -141,11 +145,12 @@ def test_f119_a_run_that_is_suspended_while_it_fetches(account: Account, tmp_pat
         until(child, '"fetching"')
         child.send_signal(signal.SIGSTOP)
         if how == "gone":
-            proxy.stop()
+            server.stop()
+            server.start()
         else:
             time.sleep(1)
         child.send_signal(signal.SIGCONT)
         _, err = child.communicate(timeout=90)
-    assert child.returncode == (15 if how == "gone" else 0), err
+    assert child.returncode in ({0, 15} if how == "gone" else {0}), err
     assert "Traceback" not in err
     assert_settled(account, tmp_path / "a", whole)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -84,12 +85,23 @@ def held(archive: Path) -> list[bytes]:
     return sorted(each.octets for each in maildir.files(archive)) if archive.exists() else []
 
 
+def journal(archive: Path) -> tuple[int, set[str]]:
+    """Count the deletions that are still open in the catalogue, and name the states of their messages."""
+    with closing(sqlite3.connect(f"file:{archive}/.mailarchive/catalogue.sqlite?mode=ro", uri=True)) as catalogue:
+        (batches,) = catalogue.execute("SELECT count(*) FROM expunge_batch WHERE closed_at IS NULL").fetchone()
+        return batches, {state for (state,) in catalogue.execute("SELECT DISTINCT state FROM expunge_item")}
+
+
 def assert_settled(account: Account, archive: Path, whole: list[bytes]) -> None:
-    """Nothing is lost now; the next run ends the work, and the one after that has nothing to do."""
+    """Nothing is lost now; the next run settles what is open and ends the work, and the one after has nothing to do."""
     assert {*held(archive), *account.raw_messages().values()} == set(whole)
     words = ("--json", "backup", plain_url(account.imap_port, account.user), "--to", archive, *OLD)
+    is_open, _ = journal(archive)
     result = mailarchive(*words)
     assert result.code == 0, result.err
+    assert any(event["event"] == "settled" for event in result.events) is (is_open > 0)
+    is_open, states = journal(archive)
+    assert (is_open, states - {"gone", "rolled back"}) == (0, set())
     assert (held(archive), account.raw_messages()) == (whole, {})
     again = mailarchive(*words)
     assert (again.code, again.end["total"]["archived"], again.end["total"]["deleted"]) == (0, 0, 0)

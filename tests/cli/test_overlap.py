@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mailarchive.archives.opening import open_for_writing
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from tests import maildir
@@ -176,3 +177,28 @@ def test_f122_two_runs_in_one_process(gate: Gate, server: DemoServer) -> None:
     assert done.stdout.splitlines()[-1] == "11 11 0"
     assert done.stderr.count("has been going since 07:04 (pid ") == 2
     assert len(maildir.files(gate.archive)) == COUNT
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("backup",),
+        ("backup", "--older-than", "1y", "--delete", "--yes"),
+        ("prune", "--older-than", "1y", "--yes"),
+        ("undo", "2026"),
+        ("import", "MBOX"),
+        ("reindex", "home"),
+    ],
+)
+def test_f115_every_command_that_writes_takes_its_turn(gate: Gate, server: DemoServer, words: tuple[str, ...]) -> None:
+    """11 while another run holds the archive, whatever it does; nothing is changed."""
+    gate.open()
+    box = gate.archive.parent.parent / "old.mbox"
+    box.write_bytes(b"From a@b Sat Mar  1 09:00:00 2014\nSubject: x\n\nx\n")
+    filled = [str(box) if word == "MBOX" else word for word in words]
+    with open_for_writing(gate.archive, f"imap+insecure://kim@127.0.0.1:{server.imap_port}", run="r", started="07:04"):
+        result = mailarchive(*filled)
+        assert (result.code, result.out) == (11, ""), result.err
+        assert "has been going since 07:04" in result.err
+        assert mailarchive("verify", gate.archive).code == 0
+    assert len(maildir.files(gate.archive)) == 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -126,6 +128,36 @@ def test_f113_a_signal_while_it_deletes(server: DemoServer, tmp_path: Path, numb
     assert (result.code, result.err) == (0, "")
     assert not any(event["event"] == "settled" for event in result.events)
     assert (held(tmp_path / "a"), left(server)) == (whole, [])
+
+
+EARLY = """
+import os, runpy, signal, sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == wanted:
+            os.kill(os.getpid(), signal.SIGINT)
+
+wanted = sys.argv.pop(1)
+sys.meta_path.insert(0, Finder())
+runpy.run_module("mailarchive", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "code", "said"),
+    [
+        ("mailarchive.cli", -signal.SIGINT, ""),
+        ("mailarchive.errors", -signal.SIGINT, ""),
+        ("mailarchive.cli.running", 130, "\nmailarchive: error: interrupted\n"),
+        ("mailarchive.cli.targets", 130, "\nmailarchive: error: interrupted\n"),
+    ],
+)
+def test_f113_ctrl_c_while_the_program_is_loaded(tmp_path: Path, module: str, code: int, said: str) -> None:
+    """No traceback, wherever it comes; what ends by the signal itself is 130 in a shell."""
+    words = [sys.executable, "-c", EARLY, module, "backup", "imap+insecure://me@127.0.0.1:9", "--to", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
 
 
 @pytest.mark.parametrize(

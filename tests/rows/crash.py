@@ -27,6 +27,7 @@ CRASH: dict[int, Row] = {
         "signals, closed streams",
         (
             f"{SIGNALS}::test_f113_a_signal_while_it_deletes",
+            f"{SIGNALS}::test_f113_ctrl_c_while_the_program_is_loaded",
             f"{SIGNALS}::test_f113_streams_that_are_closed_from_the_start",
             f"{SIGNALS}::test_f113_the_second_signal_ends_it_at_once",
             "tests/cli/test_background.py::test_f113_whoever_is_stopped_at_once_waits_for_the_task_all_the_same",
@@ -54,6 +55,7 @@ CRASH: dict[int, Row] = {
     115: Row(
         "cron overlap",
         (
+            f"{OVERLAP}::test_f115_every_command_that_writes_takes_its_turn",
             f"{OVERLAP}::test_f115_five_runs_that_all_find_no_archive",
             f"{OVERLAP}::test_f115_of_five_runs_of_cron_one_works",
             f"{BACKUP}::test_f115_a_second_run_is_silent_with_quiet",

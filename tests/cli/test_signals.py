@@ -113,7 +113,7 @@ def test_f113_a_signal_while_it_deletes(server: DemoServer, tmp_path: Path, numb
     whole = left(server)
     words = ("--to", tmp_path / "a", *OLD, "--delete", "--yes")
     with (
-        Proxy(server.imap_port, delay=0.02) as proxy,
+        Proxy(server.imap_port, delay=0.04) as proxy,
         started("--json", "backup", plain_url(proxy.port, "kim"), *words) as child,
     ):
         until(child, '"expunged"')

@@ -58,6 +58,7 @@ CRASH: dict[int, Row] = {
             f"{OVERLAP}::test_f115_every_command_that_writes_takes_its_turn",
             f"{OVERLAP}::test_f115_five_runs_that_all_find_no_archive",
             f"{OVERLAP}::test_f115_of_five_runs_of_cron_one_works",
+            f"{OVERLAP}::test_f115_with_wait_it_goes_on_when_the_other_has_ended",
             f"{BACKUP}::test_f115_a_second_run_is_silent_with_quiet",
             f"{BACKUP}::test_f115_f122_two_runs_at_once_one_works_and_the_other_says_so",
             "tests/contract/test_maildir.py::test_f115_a_second_run_is_told_who_holds_the_archive",

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from tests.rows.imap import IMAP
 from tests.rows.crash import CRASH
-from tests.rows.crash import CRASH
 from tests.rows.network import NETWORK
 from tests.rows.sign_in import SIGN_IN
-from tests.rows.wrong_input import WRONG_INPUT
 from tests.rows.wrong_input import WRONG_INPUT
 
 if TYPE_CHECKING:

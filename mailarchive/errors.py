@@ -141,17 +141,9 @@ class SignInError(AccountError):
 
 
 class ProtocolError(AccountError):
-    """What the server says makes no sense.
-
-    Args:
-        uid: The message in whose answer it stands, if that is known: on another line the others may come.
-    """
+    """What the server says makes no sense."""
 
     exit_code = ExitCode.PROTOCOL
-
-    def __init__(self, message: str, *, hint: str = "", uid: int | str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.uid = uid
 
 
 class SpoiltError(ProtocolError):
@@ -161,7 +153,7 @@ class SpoiltError(ProtocolError):
         uid: Of the message; None if the server has not told it.
     """
 
-    def __init__(self, message: str, uid: int | None) -> None:
+    def __init__(self, message: str, uid: int | str | None) -> None:
         super().__init__(f"{message}, for UID {uid}" if uid is not None else message)
         self.uid = uid
 

@@ -11,7 +11,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Final
 
-from mailarchive.errors import LaterError, NoLineError, ProtocolError, SignInError, UnreachableError
+from mailarchive.errors import LaterError, NoLineError, SignInError, SpoiltError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ def _pauses(error: AccountError, *, first: bool) -> tuple[float, ...]:
         return LOST
     if isinstance(error, SignInError) and error.temporary:
         return ASKED[:1]
-    return LOST if isinstance(error, ProtocolError) and error.uid is not None else ()
+    return LOST if isinstance(error, SpoiltError) and error.uid is not None else ()
 
 
 def _beyond(error: AccountError, pause: float) -> AccountError:

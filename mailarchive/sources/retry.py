@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias, TypeVar
 
-from mailarchive.errors import AccountError, AgainError, ExitCode, LaterError, MailboxError, ProtocolError
+from mailarchive.errors import AccountError, AgainError, ExitCode, LaterError, MailboxError, ProtocolError, SpoiltError
 from mailarchive.extras import CanAbandon, CanFollow, CanNameSenders, HasAdvice, HasAlerts, HasQuota
 from mailarchive.model import NotFetched
 from mailarchive.ports import Source
@@ -285,7 +285,7 @@ class PatientMailbox:
                 yield from self._arriving(
                     [each for each in messages if each.uid not in done] if done else messages, done
                 )
-            except ProtocolError as error:
+            except SpoiltError as error:
                 yield self._given_up(error, done)
             except AccountError as error:
                 self._reopen(error)
@@ -307,7 +307,7 @@ class PatientMailbox:
                 done.add(guarded.message.uid)
                 self._source.spend(guarded.octets)
 
-    def _given_up(self, error: ProtocolError, done: set[UID | UIDL]) -> NotFetched:
+    def _given_up(self, error: SpoiltError, done: set[UID | UIDL]) -> NotFetched:
         """Leave a message out in whose answer the server made no sense, and go on with the others on a new line."""
         uid = error.uid
         if uid is None or uid in done:
@@ -379,8 +379,8 @@ class _Guarded:
                 yield chunk
         except AccountError as error:
             self.trouble = error
-            if isinstance(error, ProtocolError) and error.uid is None:
+            if isinstance(error, ProtocolError) and not isinstance(error, SpoiltError):
                 with suppress(ProtocolError):
-                    error.uid = self._incoming.message.uid
+                    self.trouble = SpoiltError(error.message, self._incoming.message.uid)
             raise AgainError(error.message) from None
         self.whole = True

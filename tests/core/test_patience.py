@@ -13,6 +13,7 @@ from mailarchive.errors import (
     NoLineError,
     ProtocolError,
     SignInError,
+    SpoiltError,
     UnreachableError,
 )
 from mailarchive.sources import patience
@@ -74,7 +75,7 @@ class Clock:
         (SignInError("refused"), []),
         (SignInError("authenticated but not connected", temporary=True), [ASKED[0]]),
         (ProtocolError("nonsense"), []),
-        (ProtocolError("a literal of 3 GB", uid=7), [*LOST]),
+        (SpoiltError("a literal of 3 GB", 7), [*LOST]),
     ],
     ids=lambda value: str(value) if isinstance(value, Exception) else "",
 )

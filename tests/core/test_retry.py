@@ -201,7 +201,7 @@ def test_f054_a_message_that_breaks_the_protocol_is_left_out(world: World) -> No
     finished = world.run(deletion=yes())
     assert (finished.exit_code, finished.total.archived, finished.total.failed) == (ExitCode.PROTOCOL, 4, 1)
     (failed,) = (event for event in world.events if isinstance(event, Failed))
-    assert (failed.uid, failed.reason) == (3, "a literal of 3 GB")
+    assert (failed.uid, failed.reason) == (3, "a literal of 3 GB, for UID 3")
     assert world.left() == [1, 2, 3, 4, 5]
     assert world.run(deletion=yes(), run="run2").exit_code == ExitCode.DONE
     assert world.left() == []

@@ -150,7 +150,7 @@ CRASH: dict[int, Row] = {
             f"{HEADERS}::test_f125_a_message_without_octets_is_not_plausible",
             f"{HEADERS}::test_f125_any_octets_are_read_without_an_exception",
             f"{HEADERS}::test_f125_ten_thousand_received_lines_are_passed_over",
-            f"{HEADERS}::test_f125_the_gate_holds_what_is_not_plausible",
+            f"{HEADERS}::test_f038_f125_the_gate_holds_what_is_not_plausible",
             "tests/servers/test_backup_dovecot.py::test_f125_nasty_messages_arrive_as_the_server_gives_them",
         ),
     ),

@@ -102,7 +102,7 @@ IMAP: dict[int, Row] = {
         (
             f"{READING}::test_f038_a_placeholder_is_archived_and_held",
             f"{BACKUP}::test_f038_odd_mail_is_archived_and_held",
-            f"{HEADERS}::test_f038_the_gate_holds_what_is_not_plausible",
+            f"{HEADERS}::test_f038_f125_the_gate_holds_what_is_not_plausible",
         ),
     ),
     39: Row(

@@ -196,7 +196,8 @@ def test_f054_f056_f057_memory_stays_flat(tmp_path: Path, name: str) -> None:
     """The whole process, interpreter included, whatever a server pours out."""
     command, says, code = FLOODS[name]
     with Misbehaving(Fault(command, says())) as server:
-        peak = peak_of("backup", plain_url(server.imap_port, USER), "--to", tmp_path / "a", "--older-than", "1y", code=code)
+        url = plain_url(server.imap_port, USER)
+        peak = peak_of("backup", url, "--to", tmp_path / "a", "--older-than", "1y", code=code)
         assert set(archived(tmp_path / "a")) <= set(these(*ALL))
     print(f"peak {peak / 1024**2:.1f} MiB")  # noqa: T201 - for the record
     assert peak < 100 * 1024 * 1024

@@ -42,6 +42,7 @@ CRASH: dict[int, Row] = {
             f"{STREAMS}::test_f113_broken_pipe",
             f"{STREAMS}::test_f113_full_disk_under_stdout",
             f"{STREAMS}::test_f113_missing_and_closed_streams",
+            "tests/core/test_patience.py::test_f113_a_user_who_wants_to_end_does_not_wait",
         ),
     ),
     114: Row(

@@ -25,6 +25,10 @@ REMOVAL = "tests/core/test_removal.py"
 FAULTS = "tests/core/test_removal_faults.py"
 DATES = "tests/core/test_dates.py"
 HEADERS = "tests/core/test_headers.py"
+RETRY = "tests/servers/test_retry_imap.py"
+LINES = "tests/servers/test_retry.py"
+AGAIN = "tests/core/test_retry.py"
+PATIENCE = "tests/core/test_patience.py"
 
 IMAP: dict[int, Row] = {
     30: Row(
@@ -32,8 +36,13 @@ IMAP: dict[int, Row] = {
         (
             f"{READING}::test_f030_bye_in_mid_command_costs_nothing_that_has_come",
             f"{READER}::test_f030_f034_bye_ends_the_session_and_a_throttling_bye_asks_for_patience",
+            f"{RETRY}::test_f030_f033_f035_a_pause_and_the_run_goes_on",
+            f"{LINES}::test_f004_f030_a_line_that_breaks_once_is_taken_up_again",
+            f"{LINES}::test_f004_f030_a_line_that_breaks_once_at_very_many_moments",
+            f"{LINES}::test_f030_a_line_that_always_breaks_is_given_up",
+            f"{LINES}::test_f030_a_line_that_breaks_again_and_again_and_brings_something_each_time",
+            f"{AGAIN}::test_f030_a_line_that_breaks_at_every_renewal_is_given_up",
         ),
-        "a new line within the run",
     ),
     31: Row(
         "ALERT with an escape",
@@ -61,12 +70,18 @@ IMAP: dict[int, Row] = {
             f"{READING}::test_f033_f034_f035_a_server_that_asks_for_patience_gets_it",
             f"{READER}::test_f033_a_server_that_asks_for_patience_is_not_asked_again",
             f"{LISTING}::test_f033_a_server_that_asks_for_patience_gets_it",
+            f"{RETRY}::test_f030_f033_f035_a_pause_and_the_run_goes_on",
+            f"{RETRY}::test_f033_f034_what_is_too_long_is_not_waited_for",
+            f"{AGAIN}::test_f033_a_short_wait_is_waited",
+            f"{AGAIN}::test_f033_f034_what_makes_no_sense_to_try_again",
+            f"{PATIENCE}::test_f033_more_than_the_patience_is_not_waited_for",
         ),
-        "waiting, and a new attempt within the run",
     ),
     34: Row(
         "the session is over",
         (
+            f"{RETRY}::test_f033_f034_what_is_too_long_is_not_waited_for",
+            f"{AGAIN}::test_f033_f034_what_makes_no_sense_to_try_again",
             f"{READING}::test_f033_f034_f035_a_server_that_asks_for_patience_gets_it",
             f"{READER}::test_f030_f034_bye_ends_the_session_and_a_throttling_bye_asks_for_patience",
         ),
@@ -79,8 +94,9 @@ IMAP: dict[int, Row] = {
             f"{READING}::test_f035_f065_what_is_refused_once_comes_in_the_same_run",
             f"{READER}::test_f035_f065_a_refused_batch_is_halved_until_the_bad_message_stands_alone",
             f"{READER}::test_f035_a_message_that_is_refused_is_asked_for_once_more_alone",
+            f"{RETRY}::test_f030_f033_f035_a_pause_and_the_run_goes_on",
+            f"{RETRY}::test_f035_a_limit_that_stays_ends_the_run",
         ),
-        "after a limit, a new attempt within the run",
     ),
     36: Row(
         "OK and no data",
@@ -145,6 +161,7 @@ IMAP: dict[int, Row] = {
             f"{DELETING}::test_f042_uids_that_move_in_mid_run",
             f"{FAULTS}::test_f042_another_message_under_a_uid_stops_the_whole_mailbox",
             f"{FAULTS}::test_f042_the_last_look_raises_the_alarm_too",
+            f"{AGAIN}::test_f042_uids_that_mean_others_after_the_break_are_not_deleted",
         ),
     ),
     43: Row(
@@ -155,8 +172,9 @@ IMAP: dict[int, Row] = {
             f"{DOVECOT}::test_f043_a_mailbox_made_anew_gives_no_second_copies",
             f"{BACKUP}::test_f043_a_renumbered_mailbox_gives_no_second_copies",
             f"{BACKUP}::test_f043_a_mailbox_renumbered_between_listing_and_fetch_is_left_for_the_next_run",
+            f"{AGAIN}::test_f043_a_mailbox_that_was_numbered_anew_meanwhile_is_left_alone",
+            f"{AGAIN}::test_f043_a_mailbox_that_was_numbered_anew_in_a_deletion_is_left_alone",
         ),
-        "at a new line within the run",
     ),
     44: Row(
         "UIDVALIDITY, UIDNEXT missing; HIGHESTMODSEQ goes back",
@@ -256,8 +274,10 @@ IMAP: dict[int, Row] = {
             f"{READER}::test_f054_f055_the_error_names_the_message",
             f"{READER}::test_f054_a_message_over_the_cap_is_told_and_the_others_come",
             f"{READER}::test_f054_a_header_literal_without_end_is_refused_before_it_is_read",
+            f"{RETRY}::test_f054_f055_the_others_come_on_a_new_line",
+            f"{AGAIN}::test_f054_a_message_that_breaks_the_protocol_is_left_out",
         ),
-        "going on with the others over a new line; up to 4 GiB the message is read past on the same one (3)",
+        "up to 4 GiB the message is read past on the same line (3)",
     ),
     55: Row(
         "a literal that is shorter or longer",
@@ -265,8 +285,8 @@ IMAP: dict[int, Row] = {
             f"{CAPS}::test_f054_f055_a_literal_that_lies_is_no_message",
             f"{CAPS}::test_f055_a_literal_that_swallows_the_next_message_is_never_deletable",
             f"{READER}::test_f054_f055_the_error_names_the_message",
+            f"{RETRY}::test_f054_f055_the_others_come_on_a_new_line",
         ),
-        "going on with the others over a new line",
     ),
     56: Row(
         "a line without end",

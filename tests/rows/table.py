@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from tests.rows.imap import IMAP
 from tests.rows.crash import CRASH
+from tests.rows.imap import IMAP
 from tests.rows.network import NETWORK
 from tests.rows.sign_in import SIGN_IN
 from tests.rows.wrong_input import WRONG_INPUT

@@ -165,13 +165,21 @@ class _Mailbox:
         window = WINDOW if short else max(1, len(part.fetch))
         for first in range(0, len(part.fetch), window):
             if first and short and self.clock() - begun > SESSION:
-                self.batch.commit()
+                self._commit(box)
                 return part.fetch[first:]
             _take(box, part.fetch[first : first + window], self.batch, self.work)
             if self.work.stop() is not None:
                 break
-        self.batch.commit()
+        self._commit(box)
         return ()
+
+    def _commit(self, box: OpenMailbox) -> None:
+        """Make everything durable that came, and fetch once more what a disk that failed has lost of it."""
+        self.batch.commit()
+        again, self.batch.void = self.batch.void, []
+        if again and self.work.stop() is None:
+            _take(box, again, self.batch, self.work)
+            self.batch.commit()
 
 
 def _fetch_again(

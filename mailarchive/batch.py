@@ -1,16 +1,18 @@
 """Messages that become durable together: bytes, then the manifest, then the rows that vouch for them.
 
 The law of this room: a message counts, and is told, only after all three; after an error of the disk nothing of the
-batch is recorded, and the next run fetches it again.
+batch is recorded. Where octets were lost before any name was given to them, they are fetched once more in the same run,
+to new files; after the second such error, or any other, that is for the next run.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mailarchive import headers
-from mailarchive.errors import ArchiveError, ExitCode
+from mailarchive import headers, space
+from mailarchive.errors import ArchiveError, ExitCode, LostError
 from mailarchive.events import Archived, Held
 from mailarchive.model import UIDL, Placement, named
 from mailarchive.ports import at_once
@@ -41,6 +43,7 @@ class Batch:
         manifest: Of the run.
         archived: The UIDs of what has become durable so far. `unsure`: those of them of which other octets came than
             were announced.
+        void: Messages that were lost by a disk that failed, to be fetched again.
     """
 
     def __init__(self, part: MailboxPlan, manifest: Manifest, work: Work) -> None:
@@ -56,13 +59,22 @@ class Batch:
         self._introduced: set[str] = set()
         self.archived: list[UID | UIDL] = []
         self.unsure: list[RemoteMessage] = []
+        self.void: list[RemoteMessage] = []
 
     def add(self, incoming: Incoming) -> None:
         """Take one message, and make the batch durable if it is full."""
         work = self._work
         try:
+            if not self._entries:
+                space.demand(work.archive.free())
             stored = work.archive.add(self._mailbox, incoming, self._status.uidvalidity)
+        except LostError as error:
+            self._lose(error, [incoming.message])
+            return
         except ArchiveError:
+            # What came before is whole, and counts if it becomes durable.
+            with suppress(ArchiveError):
+                self._reap()
             self._drop()
             raise
         self._entries.append((self._placement(incoming.message, stored), stored.without_head(), incoming.message))
@@ -97,6 +109,9 @@ class Batch:
 
             self._flight = entries
             self._landed = self._later(task)
+        except LostError as error:
+            self._flight = []
+            self._lose(error, [message for _, _, message in entries])
         except ArchiveError:
             self._drop()
             raise
@@ -112,6 +127,10 @@ class Batch:
             return
         try:
             self._landed()
+        except LostError as error:
+            lost, self._flight = self._flight, []
+            self._lose(error, [message for _, _, message in lost])
+            return
         except ArchiveError:
             self._drop()
             raise
@@ -124,9 +143,28 @@ class Batch:
                 self.unsure.append(message)
             self._tell(placement, stored)
 
+    def _lose(self, error: LostError, messages: Sequence[RemoteMessage]) -> None:
+        """Have messages fetched again that the disk has lost, and with them all of the batch they were to go with.
+
+        Raises:
+            LostError: It is not the first time in this run.
+        """
+        work = self._work
+        if work.lost:
+            self._drop()
+            raise error
+        work.lost = True
+        self._reap()
+        again = [*messages, *(message for _, _, message in self._entries)]
+        self._drop()
+        self.void += again
+        what = "message is" if len(again) == 1 else "messages are"
+        work.warn(f"{error.message}; {len(again)} {what} fetched again", self._mailbox.name, serious=False)
+
     def _drop(self) -> None:
         self._entries.clear()
-        self._flight.clear()
+        self._flight = []
+        self._octets = 0
         self._work.archive.discard()
 
     def _placement(self, message: RemoteMessage, stored: StoredMessage) -> Placement:

@@ -20,7 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mailarchive.errors import ArchiveError, BusyError, DiskError, os_error
+from mailarchive.errors import ArchiveError, BusyError, DiskError, FullError, os_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,7 +201,8 @@ class CatalogueFile:
             if _primary(error) == sqlite3.SQLITE_CANTOPEN and not os.access(path, os.R_OK | os.W_OK):
                 raise ArchiveError(f"no permission for the catalogue {path}") from None
             if isinstance(error, sqlite3.OperationalError) and _primary(error) in _FULL:
-                raise DiskError(
+                kind = FullError if _primary(error) == sqlite3.SQLITE_FULL else DiskError
+                raise kind(
                     f"the disk does not take the catalogue {path}: {error}",
                     hint="free some space and run again; what was archived is safe",
                 ) from None

@@ -10,12 +10,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from mailarchive import expunge, guards, reconcile, stranded
+from mailarchive import expunge, guards, reconcile, space, stranded
 from mailarchive.errors import (
     AccountError,
     ArchiveError,
     ConfigError,
     ExitCode,
+    FullError,
     MailarchiveError,
     MailboxError,
     UsageError,
@@ -79,6 +80,8 @@ class Course:
         try:
             the_plan = self._look(fetching=fetching)
             shown = self._show(the_plan)
+            work.to_fetch = sum(part.size for part in the_plan.mailboxes)
+            space.look(work, dry_run=self._dry_run)
             if not self._dry_run:
                 self._agree(*shown)
                 self._work_through(the_plan, step)
@@ -263,6 +266,8 @@ class Course:
             error = f"{error}; {progress}" if error else f"interrupted; {progress}"
         elif stopped is not None and not error:
             error = "interrupted; the next run goes on there"
+        if isinstance(trouble, FullError):
+            error, hint = space.told(trouble, work, total.archived, total.size), space.HINT
         changed = remover is not None and remover.deleted > 0
         after = self._quota_after() if changed and trouble is None else None
         return Finished(

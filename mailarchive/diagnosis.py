@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from mailarchive import guards
+from mailarchive import guards, space
 from mailarchive.errors import ExitCode, UsageError
 from mailarchive.expunge import choose
 from mailarchive.model import Method
@@ -32,7 +32,7 @@ FULL: Final = 90
 """Percent of a quota above which something should be done."""
 LITTLE: Final = 1_000_000_000
 """Octets of a disk below which a backup may end early."""
-NOTHING: Final = 50_000_000
+NOTHING: Final = space.ROOM
 """Octets below which it will."""
 
 _NO_COLON: Final = frozenset({"cifs", "exfat", "msdos", "ntfs3", "smb3", "smbfs", "vfat"})

@@ -200,6 +200,18 @@ class DiskError(ArchiveError):
     exit_code = ExitCode.DISK
 
 
+class FullError(DiskError):
+    """There is no space left."""
+
+
+class NearlyFullError(FullError):
+    """There is so little space left that nothing more was begun."""
+
+
+class LostError(DiskError):
+    """What was written could not be made durable and is lost; the same octets may be written to a new file."""
+
+
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
@@ -221,7 +233,17 @@ def os_error(error: OSError, what: str) -> ArchiveError:
     if error.errno == errno.ENAMETOOLONG:
         return ArchiveError(f"the name is too long: {what}")
     if error.errno in _NO_SPACE:
-        return DiskError(f"no space left for {what}", hint="free some space and run again; what was archived is safe")
+        return FullError(f"no space left for {what}", hint="free some space and run again; what was archived is safe")
     if error.errno in _NO_DESCRIPTORS:
         return DiskError(f"too many open files, at {what}", hint="raise the limit: ulimit -n 1024")
     return DiskError(f"the disk failed on {what}: {reason}")
+
+
+def sync_error(error: OSError, what: str) -> ArchiveError:
+    """Turn an OSError of a sync, or of a close, into ours, likewise.
+
+    The system has then dropped what it could not write, and a second sync would not say so (`safety.md` section 3, W2).
+    """
+    if error.errno == errno.EIO:
+        return LostError(f"the disk failed on {what}: {error.strerror or 'input/output error'}")
+    return os_error(error, what)

@@ -74,6 +74,8 @@ class Work:
         how: How the run deletes; None if it does not.
         archived_before: Only what was archived at or before this instant is deleted; None for any.
         later: Where a batch is made durable while the next one comes.
+        to_fetch: Octets that the plan fetches, as announced.
+        lost: Whether the disk has failed under a batch in this run; the second time ends it.
     """
 
     run: Run
@@ -93,6 +95,8 @@ class Work:
     how: How | None = None
     archived_before: datetime | None = None
     later: Later = at_once
+    to_fetch: int = 0
+    lost: bool = False
 
     def warn(self, message: str, mailbox: str = "", *, serious: bool = True) -> None:
         """Tell a human something that stops nothing; a serious one makes the run end with 3."""

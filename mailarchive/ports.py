@@ -219,7 +219,12 @@ class Archive(Protocol):
         ...
 
     def sync(self) -> None:
-        """Make everything added so far durable and visible. After an error the whole batch is void: fetch it again."""
+        """Make everything added so far durable and visible. After an error the whole batch is void: fetch it again.
+
+        Raises:
+            LostError: The disk failed under octets that no name was given to, so that they may be added again, once.
+            DiskError: It failed otherwise, or is full.
+        """
         ...
 
     def seal(self) -> Callable[[], None]:
@@ -302,6 +307,10 @@ class Archive(Protocol):
         Raises:
             DiskError: The system could not; nothing may then be deleted.
         """
+        ...
+
+    def free(self) -> int | None:
+        """Give how many octets may still be written on the disk of the archive; None if it does not say."""
         ...
 
     def runs(self) -> list[str]:

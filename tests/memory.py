@@ -443,6 +443,11 @@ class MemoryArchive:
         self.read_cold: list[Location] = []
         self.lists: dict[Location, list[Remnant]] = {}
         self.steps = steps or Steps()
+        self.room: int | None = None
+
+    def free(self) -> int | None:
+        """Say how much room is left."""
+        return self.room
 
     def folder(self, mailbox: Mailbox) -> str:
         """Name the folder."""

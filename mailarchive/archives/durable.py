@@ -18,7 +18,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from mailarchive.errors import ArchiveError, TakenError, os_error
+from mailarchive.errors import ArchiveError, TakenError, os_error, sync_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -257,7 +257,16 @@ class Directory:
                 number = ctypes.get_errno()
                 raise OSError(number, os.strerror(number))
         except OSError as error:
-            raise os_error(error, self.path) from None
+            raise sync_error(error, self.path) from None
+
+    def free(self) -> int | None:
+        """Give how many octets this user may still write on the disk of this folder; None if it does not say."""
+        try:
+            state = os.fstatvfs(self.fd)
+        except OSError:
+            return None
+        # A disk without a size, as some in a network are, says nothing about room.
+        return state.f_bavail * state.f_frsize if state.f_blocks else None
 
     def changed(self) -> int:
         """Give a number that changes when a name in this folder does."""
@@ -336,7 +345,7 @@ class Draft:
             finally:
                 os.close(fd)
         except OSError as error:
-            raise os_error(error, self.path) from None
+            raise sync_error(error, self.path) from None
 
     def finish(self) -> None:
         """Set the mode, sync and close; after an error the file is lost."""

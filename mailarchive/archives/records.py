@@ -59,6 +59,10 @@ class Records:
         """Make everything that is there durable, whoever wrote it, so that reading it back reads the device."""
         self._root.sync_all()
 
+    def free(self) -> int | None:
+        """Give how many octets this user may still write here; None where the disk does not say."""
+        return self._root.free()
+
     def runs(self) -> list[str]:
         """Give the ids of all runs that have left a manifest, in order."""
         meta = self._root.child(META)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mailarchive import space
 from mailarchive.archives.opening import open_for_reading
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Account, Store
@@ -100,6 +101,12 @@ class Place:
         """Give the digests of what has left."""
         box = self.running.store.account(USER).mailbox("INBOX")
         return self.all - {hashlib.sha256(message.raw).hexdigest() for message in box.messages()}
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a small disk be used to its end."""
+    monkeypatch.setattr(space, "ROOM", 0)
 
 
 @pytest.fixture(scope="module")

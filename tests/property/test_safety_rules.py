@@ -35,6 +35,7 @@ REINDEX = "tests/core/test_reindex.py"
 LOSSES = "tests/crash/test_reindex_points_memory.py"
 CATALOGUE = "tests/contract/test_catalogue.py"
 FOLLOW = "tests/core/test_follow.py"
+LOST = "tests/core/test_lost_batch.py"
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,10 @@ RULES = [
         "a mailbox numbered anew is another", "sources/retry.py", "uidvalidity != before", "uidvalidity is True", RETRY
     ),
     rule("a garbled answer holds", "sources/retry.py", "self._doubts.append(error.message)", "pass", RETRY),
+    rule("W2: a disk that fails twice ends the run", "batch.py", "if work.lost:", "if False:", LOST),
+    rule(
+        "W2: what it lost is void", "batch.py", "self._drop()\n        self.void += again", "self.void += again", LOST
+    ),
     # What stops a deletion
     rule("damage ends every deletion of the run", "examining.py", "self.trouble = DAMAGED", "pass", FAULTS),
     rule(

@@ -267,7 +267,7 @@ class Course:
         elif stopped is not None and not error:
             error = "interrupted; the next run goes on there"
         if isinstance(trouble, FullError):
-            error, hint = space.told(trouble, work, total.archived, total.size), space.HINT
+            error, hint = space.told(trouble, work, total.archived, total.size)
         changed = remover is not None and remover.deleted > 0
         after = self._quota_after() if changed and trouble is None else None
         return Finished(

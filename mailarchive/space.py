@@ -45,8 +45,8 @@ def demand(free: int | None) -> None:
         raise NearlyFullError("too little space left", hint=HINT)
 
 
-def told(trouble: FullError, work: Work, archived: int, octets: int) -> str:
-    """Say that the disk is full, what is free and needed, and what that has cost.
+def told(trouble: FullError, work: Work, archived: int, octets: int) -> tuple[str, str]:
+    """Say that the disk is full, what is free and needed, and what that has cost; and what to do about it.
 
     Args:
         trouble: What ended the run.
@@ -55,13 +55,16 @@ def told(trouble: FullError, work: Work, archived: int, octets: int) -> str:
         octets: Theirs.
     """
     needed = max(0, work.to_fetch - octets)
-    sizes = _sizes(work.archive.free(), needed)
-    what = "no space left"
+    free = work.archive.free()
+    sizes = _sizes(free, needed)
+    what, hint = "no space left", HINT
+    if free is not None and free > needed + ROOM:
+        hint = "there is room, so the inodes of the disk (df -i) or a quota may be used up"
     if isinstance(trouble, NearlyFullError):
         what, sizes = "too little space left", f"{sizes}, {_in_mb(ROOM)} must stay free"
     safe = f"{archived:,}".replace(",", " ") + (" message is" if archived == 1 else " messages are")
     cost = f"{safe} safe, nothing after them was touched" if archived else "nothing was touched"
-    return f"{what} on {work.run.archive} ({sizes}); {cost}"
+    return f"{what} on {work.run.archive} ({sizes}); {cost}", hint
 
 
 def _sizes(free: int | None, needed: int) -> str:

@@ -79,12 +79,16 @@ class Boxes:
             stale.close()
         parts = tuple(folder.split("/"))
         box = Box(folder, self._descend(parts, create=True))
-        cur, tmp = box.sub("cur", create=True), box.sub("tmp", create=True)
-        box.sub("new", create=True)
-        if self._flat and len(parts) > 1:
-            self._make_inbox(parts[:1])
-            box.mark()
-        self._doubt(box.sync())
+        try:
+            cur, tmp = box.sub("cur", create=True), box.sub("tmp", create=True)
+            box.sub("new", create=True)
+            if self._flat and len(parts) > 1:
+                self._make_inbox(parts[:1])
+                box.mark()
+            self._doubt(box.sync())
+        except BaseException:
+            box.close()
+            raise
         box.batch = Batch(tmp, cur, together=self._together)
         self._remember(folder, box)
         self.writing = box

@@ -66,8 +66,10 @@ class OpenArchive:
         if self._lock is not None:
             with contextlib.suppress(ArchiveError):
                 meta = Directory.at(str(self.path / META))
-                meta.remove(OWNER)
-                meta.close()
+                try:
+                    meta.remove(OWNER)
+                finally:
+                    meta.close()
             self._lock.release()
             self._lock = None
 

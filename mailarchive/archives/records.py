@@ -75,7 +75,12 @@ class Records:
         """Begin the manifest of a run."""
         meta = self._root.child(META)
         try:
-            return RunManifest(meta.child("runs", create=True), run)
+            runs = meta.child("runs", create=True)
+            try:
+                return RunManifest(runs, run)
+            except BaseException:
+                runs.close()
+                raise
         finally:
             meta.close()
 

@@ -118,6 +118,14 @@ def test_f086_a_full_disk_is_told_with_what_is_free_and_what_is_safe(
     monkeypatch.setattr(space, "ROOM", 0)
     finished, _ = run_backup(source, archive, MemoryCatalogue())
     assert finished.error == "no space left on /archive (0 MB free, 18 MB needed); nothing was touched"
+    assert finished.hint == "free some space and run again"
+
+
+def test_f087_f088_a_disk_with_room_that_takes_nothing(source: MemorySource) -> None:
+    """Its inodes, or what this user may have of it, are used up, and the hint says so."""
+    finished, _ = run_backup(source, Filling(0, 900 * MB, full=True), MemoryCatalogue())
+    assert finished.error == "no space left on /archive (900 MB free, 18 MB needed); nothing was touched"
+    assert finished.hint == "there is room, so the inodes of the disk (df -i) or a quota may be used up"
 
 
 def test_f086_numbers_are_parted() -> None:

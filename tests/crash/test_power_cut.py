@@ -7,24 +7,18 @@ that a name that was given before its octets were durable is a name of nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import sqlite3
-import subprocess
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mailarchive import space
-from mailarchive.archives.opening import open_for_reading
 from mailarchive.demo.server import DemoServer
-from mailarchive.demo.store import Account, Store
-from tests.command import mailarchive, plain_url, process
+from mailarchive.demo.store import Store
+from tests.command import mailarchive, process
 from tests.conftest import require_program
-from tests.corpus import corpus
+from tests.crash.disks import DELETE, PASSWORD, Disk, Place, vouched, whole
 from tests.crash.threads import reached
 
 if TYPE_CHECKING:
@@ -40,67 +34,10 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-USER, PASSWORD = "kim", "secret"
 CALLS = ("syncfs", "fsync", "fdatasync", "renameat2", "pwrite64")
 INLINE = "tests.crash.inline"
 KINDS = (("maildir", "ext4"), ("mbox", "ext4"), ("maildir", "ext2"))
 """On ext2 each file is synced by itself: it is none of those that one call can be trusted on."""
-
-
-class Disk:
-    """A filesystem in a file, and where it is mounted."""
-
-    def __init__(self, folder: Path, kind: str) -> None:
-        self.kind = kind
-        self.image, self.mount = folder / "image", folder / "mnt"
-        self.mount.mkdir(parents=True)
-
-    def make(self) -> None:
-        """Make it empty."""
-        with self.image.open("wb") as file:
-            file.truncate(48 * 1024 * 1024)
-        subprocess.run([f"mkfs.{self.kind}", "-q", "-F", str(self.image)], check=True, capture_output=True)
-
-    @contextmanager
-    def mounted(self) -> Iterator[Path]:
-        """Mount it; gives the archive on it."""
-        options = "loop,data=writeback" if self.kind == "ext4" else "loop"
-        command = ["mount", "-t", self.kind, "-o", options, str(self.image), str(self.mount)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"no loop mounts here: {done.stderr.strip()}")
-        try:
-            yield self.mount / "archive"
-        finally:
-            subprocess.run(["umount", str(self.mount)], check=True, capture_output=True)
-
-    def check(self) -> None:
-        """Do what a system does with it after a power cut."""
-        done = subprocess.run(["e2fsck", "-f", "-y", str(self.image)], check=False, capture_output=True, text=True)
-        assert done.returncode in {0, 1}, done.stdout
-
-
-class Place:
-    """A demo server with thirty old messages, which can be put back to its start."""
-
-    def __init__(self, running: DemoServer) -> None:
-        self.running = running
-        self.url = plain_url(running.imap_port, USER)
-        now = datetime.now(UTC) - timedelta(days=700)
-        self.samples = corpus(30, seed=5, now=now, sizes="tiny")
-        self.all = {hashlib.sha256(each.raw).hexdigest() for each in self.samples}
-
-    def refill(self) -> None:
-        """Serve all of them."""
-        account = Account(USER, PASSWORD, 50_000_000)
-        for sample in self.samples:
-            account.mailbox("INBOX").append(sample.raw, sample.internal_date, frozenset(sample.flags))
-        self.running.store.add(account)
-
-    def gone(self) -> set[str]:
-        """Give the digests of what has left."""
-        box = self.running.store.account(USER).mailbox("INBOX")
-        return self.all - {hashlib.sha256(message.raw).hexdigest() for message in box.messages()}
 
 
 @pytest.fixture(autouse=True)
@@ -118,8 +55,7 @@ def place() -> Iterator[Place]:
 
 def words(place: Place, archive: Path, form: str) -> tuple[str | Path, ...]:
     """Give the command: archive, and delete what is flagged too."""
-    deletion = ("--older-than", "1y", "--delete", "--yes", "--no-keep-flagged")
-    return ("--json", "backup", place.url, "--to", archive, "--format", form, *deletion)
+    return ("--json", "backup", place.url, "--to", archive, "--format", form, *DELETE)
 
 
 def archived(result: Result) -> set[str]:
@@ -131,30 +67,6 @@ def archived(result: Result) -> set[str]:
             if event["event"] == "archived":
                 found.add(event["digest"].removeprefix("sha256:"))
     return found
-
-
-def whole(archive: Path) -> set[str]:
-    """Give the digests of what an archive holds, by reading all of it."""
-    opened = open_for_reading(archive) if archive.exists() else None
-    if opened is None:
-        return set()
-    with opened:
-        messages = (opened.mail.read(location) for _, location in opened.mail.scan())
-        return {hashlib.sha256(b"".join(pieces)).hexdigest() for pieces in messages}
-
-
-def vouched(archive: Path) -> set[str]:
-    """Give the digests that the catalogue vouches for."""
-    catalogue = archive / ".mailarchive" / "catalogue.sqlite"
-    if not catalogue.exists():
-        return set()
-    with sqlite3.connect(catalogue) as db:
-        try:
-            rows = db.execute("SELECT c.digest FROM placement p JOIN content c ON c.id = p.content").fetchall()
-        except sqlite3.OperationalError:
-            rows = []
-    db.close()
-    return {digest.hex() for (digest,) in rows}
 
 
 def points(total: int) -> list[int]:

@@ -24,7 +24,7 @@ from mailarchive.archives.maildir import MaildirArchive
 from mailarchive.archives.marker import META, Kind, Marker
 from mailarchive.archives.mbox import MboxArchive
 from mailarchive.archives.names import Names
-from mailarchive.errors import ArchiveError, BusyError, UsageError, os_error
+from mailarchive.errors import ArchiveError, BusyError, FullError, UsageError, os_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -260,16 +260,25 @@ def _separator(meta: Directory) -> str:
     Raises:
         ArchiveError: No file can be made here at all.
     """
-    for name, separator in (("a:b", ":"), ("a;b", ";")):
-        try:
-            meta.remove(name)
-            meta.draft(name).drop()
-        except ArchiveError:
-            if separator == ";":
-                raise
-        else:
-            return separator
-    raise AssertionError("one of the two was returned or raised")
+    try:
+        _try(meta, "a:b")
+    except FullError:
+        # The separator is for ever, and this says nothing about it.
+        raise
+    except ArchiveError:
+        _try(meta, "a;b")
+        # Once more, because it may have been the disk and not the name.
+        with contextlib.suppress(ArchiveError):
+            _try(meta, "a:b")
+            return ":"
+        return ";"
+    return ":"
+
+
+def _try(meta: Directory, name: str) -> None:
+    """Make a file and remove it."""
+    meta.remove(name)
+    meta.draft(name).drop()
 
 
 def _refuse_lost(path: Path) -> None:

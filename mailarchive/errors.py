@@ -200,6 +200,12 @@ class DiskError(ArchiveError):
     exit_code = ExitCode.DISK
 
 
+class LimitError(DiskError):
+    """The system gives this process no more of what it needs."""
+
+    exit_code = ExitCode.BUG
+
+
 class FullError(DiskError):
     """There is no space left."""
 
@@ -219,7 +225,8 @@ _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 def os_error(error: OSError, what: str) -> ArchiveError:
     """Turn an OSError over a file of the archive into ours, naming the path and the reason.
 
-    A full, failing or read-only disk is a DiskError; a link, a missing folder or permission is an ArchiveError.
+    A full, failing or read-only disk is a DiskError, a limit of this process a LimitError; a link, a missing folder or
+    permission is an ArchiveError.
     """
     reason = error.strerror or type(error).__name__
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
@@ -235,7 +242,7 @@ def os_error(error: OSError, what: str) -> ArchiveError:
     if error.errno in _NO_SPACE:
         return FullError(f"no space left for {what}", hint="free some space and run again; what was archived is safe")
     if error.errno in _NO_DESCRIPTORS:
-        return DiskError(f"too many open files, at {what}", hint="raise the limit: ulimit -n 1024")
+        return LimitError(f"too many open files, at {what}", hint="raise the limit: ulimit -n 1024")
     return DiskError(f"the disk failed on {what}: {reason}")
 
 

@@ -191,10 +191,20 @@ class Directory:
             except OSError as error:
                 if error.errno not in _NO_SUCH_RENAME:
                     raise
-                os.link(name, new_name, src_dir_fd=self.fd, dst_dir_fd=target.fd, follow_symlinks=False)
-                os.unlink(name, dir_fd=self.fd)
+                self._link_and_remove(name, target, new_name)
         except OSError as error:
             raise os_error(error, f"{target.path}/{new_name}") from None
+
+    def _link_and_remove(self, name: str, target: Directory, new_name: str) -> None:
+        try:
+            os.link(name, new_name, src_dir_fd=self.fd, dst_dir_fd=target.fd, follow_symlinks=False)
+        except OSError as error:
+            # A disk that knows neither (exFAT by FUSE): only we give such names here, and we hold the lock.
+            if error.errno not in _NO_LINKS or _status(target, new_name) is not None:
+                raise
+            os.rename(name, new_name, src_dir_fd=self.fd, dst_dir_fd=target.fd)
+        else:
+            os.unlink(name, dir_fd=self.fd)
 
     def link(self, name: str, target: Directory, new_name: str) -> bool:
         """Give a file a second name; False where the system has no links."""

@@ -130,6 +130,9 @@ def open_for_writing(
 def open_for_reading(path: Path, account: str | None = None) -> OpenArchive | None:
     """Open an archive without changing anything; None if there is none yet at a place where one may be made."""
     with _mapped(path):
+        if path.is_dir():
+            # Before it is read, so that its owner is named and not only that it cannot be.
+            place.owned(path)
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             _refuse_lost(path)
             _refuse_below_a_file(path)

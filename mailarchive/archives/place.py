@@ -19,6 +19,16 @@ SYNCED_TOGETHER = frozenset({"ext3", "ext4", "xfs", "btrfs", "f2fs"})
 VOLATILE = frozenset({"tmpfs", "ramfs"})
 
 
+def owned(path: Path) -> os.stat_result:
+    """Look at a folder. Raises ArchiveError if it belongs to another user."""
+    folder = path.stat()
+    if folder.st_uid != os.geteuid():
+        raise ArchiveError(
+            f"{path} belongs to another user (uid {folder.st_uid})", hint="run as that user, or choose another folder"
+        )
+    return folder
+
+
 def doubts(path: Path) -> list[str]:
     """Say why a deletion must not rest on an archive at this place.
 
@@ -26,11 +36,7 @@ def doubts(path: Path) -> list[str]:
         ArchiveError: The folder belongs to another user.
     """
     found = []
-    folder = path.stat()
-    if folder.st_uid != os.geteuid():
-        raise ArchiveError(
-            f"{path} belongs to another user (uid {folder.st_uid})", hint="run as that user, or choose another folder"
-        )
+    folder = owned(path)
     if _writable_by_others(folder):
         found.append(f"{path} is writable by others")
     parent = path.resolve().parent

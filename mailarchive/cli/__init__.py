@@ -109,6 +109,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _tell(MailarchiveError("interrupted"))
         # Click makes an Abort of whatever ends a program by the keyboard, also of ours that knows its code.
         return int(getattr(error.__cause__ or error, "code", ExitCode.INTERRUPT))
+    except MemoryError as error:
+        show_traceback(error, shared)
+        _tell(MailarchiveError("there is not enough memory for this process", hint="raise the limit: ulimit -v"))
+        return int(ExitCode.BUG)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug ends in one line, not in a page
         show_traceback(error, shared)
         what = f"unexpected failure ({type(error).__name__})"

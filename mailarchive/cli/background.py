@@ -41,8 +41,14 @@ class Background:
                 self._error = caught
 
         # A program that is stopped at once waits for the batch in `__exit__`, and never for a thread beyond that.
-        self._thread = threading.Thread(target=run, name="batch", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=run, name="batch", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # Where there is no memory, or no leave, for another thread, it takes longer.
+            run()
+        else:
+            self._thread = thread
         return self._wait
 
     def _wait(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 from mailarchive.archives import durable
 from mailarchive.archives.batches import FEW, Batch
 from mailarchive.archives.durable import Directory
-from mailarchive.errors import DiskError
+from mailarchive.errors import ArchiveError, DiskError
 from tests.contract.archives import MaildirShelf, add, locations, octets
 
 if TYPE_CHECKING:
@@ -144,6 +144,33 @@ def test_where_no_rename_refuses_to_replace_a_link_and_a_removal_do(
     archive.sync()
     assert locations(archive) == sorted(each.location for each in stored)
     assert list(shelf.path.rglob("tmp/*")) == []
+
+
+def test_f100_where_there_are_neither_links_nor_such_a_rename(
+    shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on exFAT by FUSE: a plain rename to a name that is free; one that is taken stays what it was."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EINVAL, "no")
+
+    def link(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(durable, "_rename_without_replacing", refuse)
+    monkeypatch.setattr("os.link", link)
+    archive = shelf.open()
+    stored = [add(archive, b"%d" % each) for each in range(12)]
+    archive.sync()
+    assert locations(archive) == sorted(each.location for each in stored)
+    assert list(shelf.path.rglob("tmp/*")) == []
+    folder = Directory.at(str(shelf.path.parent))
+    for name in ("old", "new"):
+        (shelf.path.parent / name).write_text(name)
+    with pytest.raises(ArchiveError):
+        folder.link_or_move("new", folder, "old")
+    folder.close()
+    assert [(shelf.path.parent / name).read_text() for name in ("old", "new")] == ["old", "new"]
 
 
 @pytest.mark.parametrize("release", ["5.7.19", "4.19.0-21-amd64", "3.10", "strange"])

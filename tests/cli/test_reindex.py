@@ -121,7 +121,7 @@ def test_after_a_reindex_nothing_is_fetched_again(place: Place) -> None:
     assert mailarchive("verify", place.archive).code == 0
 
 
-def test_it_can_be_deleted_from_once_it_was_read_back(place: Place) -> None:
+def test_f105_it_can_be_deleted_from_once_it_was_read_back(place: Place) -> None:
     """A prune after a reindex reads every copy back and then deletes, as before."""
     place.lose()
     place.reindex()
@@ -147,7 +147,9 @@ def test_without_manifests_and_lists_all_is_compared_with_the_server(place: Plac
 
 @pytest.mark.parametrize("reindexed", [False, True])
 @pytest.mark.parametrize("how", ["lost", "garbage", "torn", "empty", "foreign", "older"])
-def test_a_catalogue_that_is_not_the_right_one_makes_no_duplicates(place: Place, how: str, *, reindexed: bool) -> None:
+def test_f105_a_catalogue_that_is_not_the_right_one_makes_no_duplicates(
+    place: Place, how: str, *, reindexed: bool
+) -> None:
     """With a reindex nothing is fetched again; without one it is, and the archive is still the same."""
     old = place.archive.parent / "old.sqlite"
     shutil.copy(place.catalogue, old)
@@ -177,7 +179,7 @@ def test_a_catalogue_that_is_not_the_right_one_makes_no_duplicates(place: Place,
     assert place.numbers()["archived"] == 0
 
 
-def test_files_that_a_reader_renamed_or_moved_are_followed(place: Place) -> None:
+def test_f103_f104_files_that_a_reader_renamed_or_moved_are_followed(place: Place) -> None:
     """Other flags, from `new` to `cur`, into another mailbox's folder: still archived, and still one copy."""
     work = place.archive / "Work" / "Été 2014"
     first, second, third, *_ = sorted((work / "cur").iterdir())
@@ -270,7 +272,7 @@ def test_archives_of_every_kind_come_back(place: Place, kind: tuple[str, str], b
     assert (total["archived"], total["deleted"], place.left()) == (by_files[1], COUNT, 0)
 
 
-def test_the_loss_is_told_with_what_to_type(place: Place) -> None:
+def test_f105_the_loss_is_told_with_what_to_type(place: Place) -> None:
     """By a backup, a dry run and a verification."""
     hint = f"mailarchive reindex {place.archive}"
     url = plain_url(place.server.imap_port, USER)

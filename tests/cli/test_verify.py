@@ -77,7 +77,7 @@ def test_a_whole_archive_is_whole(archive: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["flip", "truncate", "append", "empty"])
-def test_a_changed_message_is_found_and_named(archive: Path, how: str) -> None:
+def test_f102_a_changed_message_is_found_and_named(archive: Path, how: str) -> None:
     """One bit, a missing end, a line more, nothing left: exit 13, and the file is named."""
     file = some(archive)
     octets = bytearray(file.read_bytes())
@@ -97,7 +97,7 @@ def test_a_removed_message_is_missing(archive: Path) -> None:
     assert flaws(archive) == (13, {"missing": 1})
 
 
-def test_a_message_that_a_mail_program_moved_is_found(archive: Path) -> None:
+def test_f104_a_message_that_a_mail_program_moved_is_found(archive: Path) -> None:
     """In another folder, and with other flags: it is whole, and so is the archive."""
     file = some(archive)
     file.rename(archive / "Work" / "cur" / (file.name + "T"))
@@ -143,7 +143,7 @@ def test_without_its_catalogue_an_archive_is_never_called_whole(archive: Path, h
     assert "one that is missing cannot be noticed" in result.err
 
 
-def test_a_link_in_place_of_a_message_is_not_read(archive: Path, tmp_path: Path) -> None:
+def test_f094_a_link_in_place_of_a_message_is_not_read(archive: Path, tmp_path: Path) -> None:
     """It could lead anywhere."""
     file = some(archive)
     (tmp_path / "elsewhere").write_bytes(file.read_bytes())

@@ -75,7 +75,7 @@ def test_octets_are_durable_before_any_name_is_given(
     assert log == [*synced, *(("rename", name) for name in names), ("fsync", "cur")]
 
 
-def test_a_sync_that_fails_makes_the_batch_void(shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f089_a_sync_that_fails_makes_the_batch_void(shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 14; nothing of it is visible, nothing is left in `tmp`, and the same messages are taken again."""
     archive = shelf.open()
     kept = add(archive, b"kept")
@@ -108,7 +108,7 @@ def add_all(archive: Archive, count: int) -> None:
 
 
 @TOGETHER
-def test_an_error_of_the_one_call_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f089_an_error_of_the_one_call_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the system says."""
 
     class Libc:
@@ -130,7 +130,7 @@ def test_an_error_of_the_one_call_is_told(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP])
-def test_where_no_rename_refuses_to_replace_a_link_and_a_removal_do(
+def test_f100_where_no_rename_refuses_to_replace_a_link_and_a_removal_do(
     shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """The same files, and a name that is taken is still an error."""

@@ -46,7 +46,7 @@ def test_a_row_comes_back_as_it_was(tmp_path: Path) -> None:
         assert again.placement("Été", 7, UID(3)) is None
 
 
-def test_a_commit_is_durable(tmp_path: Path) -> None:
+def test_f101_a_commit_is_durable(tmp_path: Path) -> None:
     """WAL with synchronous=FULL and the schema number in user_version; on a network TRUNCATE and EXTRA."""
     with closing(SqliteCatalogue(tmp_path / "c", ID)) as local:
         assert local._file.db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -67,7 +67,7 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["garbage", "foreign", "other archive", "truncated"])
-def test_an_unusable_catalogue_is_set_aside_and_nothing_of_it_is_lost(tmp_path: Path, wrong: str) -> None:
+def test_f105_an_unusable_catalogue_is_set_aside_and_nothing_of_it_is_lost(tmp_path: Path, wrong: str) -> None:
     """Damaged, of another program, or of another archive: kept under another name, and a new one is begun."""
     path = tmp_path / "catalogue.sqlite"
     if wrong == "garbage":
@@ -91,7 +91,7 @@ def test_an_unusable_catalogue_is_set_aside_and_nothing_of_it_is_lost(tmp_path: 
         assert catalogue.placements("Été", 7) == {}
 
 
-def test_a_later_catalogue_is_left_alone(tmp_path: Path) -> None:
+def test_f105_a_later_catalogue_is_left_alone(tmp_path: Path) -> None:
     """Of a later schema: refused with a hint, not touched."""
     path = tmp_path / "catalogue.sqlite"
     SqliteCatalogue(path, ID).close()
@@ -141,7 +141,7 @@ def test_a_catalogue_that_another_program_holds_is_busy_and_stays(
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-def test_a_link_in_place_of_the_catalogue_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_f094_a_link_in_place_of_the_catalogue_is_refused(tmp_path: Path, suffix: str) -> None:
     """Nothing is written where it leads."""
     (tmp_path / f"c{suffix}").symlink_to(tmp_path / "outside")
     with pytest.raises(ArchiveError, match="link"):

@@ -76,7 +76,7 @@ def test_an_unknown_or_ancient_date_is_0(shelf: MaildirShelf, when: datetime | N
     assert file.stat().st_mtime > 1_600_000_000
 
 
-def test_folders_and_files_are_closed_to_others_whatever_the_umask(shelf: MaildirShelf) -> None:
+def test_f096_folders_and_files_are_closed_to_others_whatever_the_umask(shelf: MaildirShelf) -> None:
     """0700 and 0600 under umask 0 as under any other; manifests 0400 when they are over."""
     before = os.umask(0)
     try:
@@ -109,7 +109,7 @@ def test_the_marker_tells_a_stranger_what_this_is(shelf: MaildirShelf) -> None:
     assert (shelf.path / ".mailarchive" / ".noindex").exists()
 
 
-def test_a_flag_that_a_mail_program_set_does_not_hide_the_file(shelf: MaildirShelf) -> None:
+def test_f103_a_flag_that_a_mail_program_set_does_not_hide_the_file(shelf: MaildirShelf) -> None:
     """A renamed file is found by the first part of its name, in cur and in new."""
     archive = shelf.open()
     stored = add(archive, MESSAGE, internal_date=WHEN)
@@ -126,7 +126,7 @@ def test_a_flag_that_a_mail_program_set_does_not_hide_the_file(shelf: MaildirShe
     assert add(archive, MESSAGE, internal_date=WHEN).already
 
 
-def test_a_file_renamed_during_the_run_is_found_again(shelf: MaildirShelf) -> None:
+def test_f103_a_file_renamed_during_the_run_is_found_again(shelf: MaildirShelf) -> None:
     """A mail program on the archive at the same time costs nothing."""
     archive = shelf.open()
     add(archive, MESSAGE, internal_date=WHEN)
@@ -138,7 +138,7 @@ def test_a_file_renamed_during_the_run_is_found_again(shelf: MaildirShelf) -> No
     assert len(files(shelf.path)) == 1
 
 
-def test_a_damaged_copy_is_set_aside_and_the_fresh_octets_take_its_place(shelf: MaildirShelf) -> None:
+def test_f102_a_damaged_copy_is_set_aside_and_the_fresh_octets_take_its_place(shelf: MaildirShelf) -> None:
     """Nothing is overwritten: the damaged file lies in .mailarchive/damaged, and the report says so."""
     archive = shelf.open()
     first = add(archive, MESSAGE, internal_date=WHEN)
@@ -197,7 +197,7 @@ def test_left_overs_of_ours_are_swept_and_others_stay(shelf: MaildirShelf) -> No
     assert [left.name for left in tmp.iterdir()] == ["1234.other"]
 
 
-def test_a_link_inside_the_archive_is_not_followed(shelf: MaildirShelf, tmp_path: Path) -> None:
+def test_f094_a_link_inside_the_archive_is_not_followed(shelf: MaildirShelf, tmp_path: Path) -> None:
     """A mailbox folder that is a link to somewhere else is refused, and nothing is written there."""
     shelf.open()
     outside = tmp_path / "outside"
@@ -209,7 +209,7 @@ def test_a_link_inside_the_archive_is_not_followed(shelf: MaildirShelf, tmp_path
     assert list(outside.iterdir()) == []
 
 
-def test_the_archive_folder_itself_may_be_a_link(tmp_path: Path) -> None:
+def test_f094_the_archive_folder_itself_may_be_a_link(tmp_path: Path) -> None:
     """Only inside are links refused."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "archive").symlink_to(tmp_path / "disk")
@@ -245,7 +245,7 @@ def test_f139_a_file_is_no_archive(tmp_path: Path) -> None:
         open_for_writing(tmp_path / "file", ACCOUNT, run="r", started="07:04")
 
 
-def test_f139_an_archive_belongs_to_one_account(shelf: MaildirShelf) -> None:
+def test_f098_f139_an_archive_belongs_to_one_account(shelf: MaildirShelf) -> None:
     """Another user or host is refused, for writing and for reading."""
     shelf.open()
     shelf.close()
@@ -256,7 +256,7 @@ def test_f139_an_archive_belongs_to_one_account(shelf: MaildirShelf) -> None:
         open_for_reading(shelf.path, other)
 
 
-def test_a_later_version_is_refused_and_nothing_is_touched(shelf: MaildirShelf) -> None:
+def test_f106_a_later_version_is_refused_and_nothing_is_touched(shelf: MaildirShelf) -> None:
     """archive.toml of version 2 belongs to a later program."""
     shelf.open()
     shelf.close()
@@ -268,7 +268,7 @@ def test_a_later_version_is_refused_and_nothing_is_touched(shelf: MaildirShelf) 
     assert {path: path.stat().st_mtime_ns for path in shelf.path.rglob("*.toml")} == before
 
 
-def test_a_disk_that_is_not_mounted_is_never_a_new_start(shelf: MaildirShelf, tmp_path: Path) -> None:
+def test_f097_a_disk_that_is_not_mounted_is_never_a_new_start(shelf: MaildirShelf, tmp_path: Path) -> None:
     """The folder is empty or gone, and an archive was there: exit 13, whether written or only planned."""
     archive = shelf.open()
     add(archive, MESSAGE)
@@ -339,7 +339,7 @@ def test_a_manifest_holds_plain_lines(shelf: MaildirShelf) -> None:
 
 
 @pytest.mark.parametrize("where", ["archive", "parent"])
-def test_a_place_where_others_may_write_is_doubted(tmp_path: Path, where: str) -> None:
+def test_f095_a_place_where_others_may_write_is_doubted(tmp_path: Path, where: str) -> None:
     """The archive, or the folder above it; a sticky folder such as /tmp is fine."""
     parent = tmp_path / "parent"
     parent.mkdir(mode=0o700)
@@ -390,7 +390,7 @@ def test_a_file_that_lost_its_end_is_not_held_and_is_set_aside(shelf: MaildirShe
     assert archive.holds(stored.location)
 
 
-def test_a_manifest_whose_sync_failed_is_lost_and_never_synced_again(
+def test_f089_a_manifest_whose_sync_failed_is_lost_and_never_synced_again(
     shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The system may have dropped what it could not write: no line is added, and the file is not closed as finished."""
@@ -417,7 +417,7 @@ def test_a_manifest_whose_sync_failed_is_lost_and_never_synced_again(
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS])
 @pytest.mark.parametrize("call", ["write", "fsync", "rename", "mkdir", "open"])
-def test_a_disk_that_fails_anywhere_is_a_disk_error_and_the_next_run_is_whole(
+def test_f086_f088_f089_f092_a_disk_that_fails_anywhere_is_a_disk_error_and_the_next_run_is_whole(
     shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
     """Exit 14, nothing half visible, and the same message is taken by the next run."""
@@ -449,7 +449,7 @@ def test_a_disk_that_fails_anywhere_is_a_disk_error_and_the_next_run_is_whole(
 
 
 @pytest.mark.parametrize("name", ["lock", "lock.owner", "runs", "archive.toml"])
-def test_links_among_our_own_files_lead_nowhere(shelf: MaildirShelf, tmp_path: Path, name: str) -> None:
+def test_f094_links_among_our_own_files_lead_nowhere(shelf: MaildirShelf, tmp_path: Path, name: str) -> None:
     """What they point to is neither written nor made."""
     shelf.open()
     shelf.close()
@@ -467,7 +467,7 @@ def test_links_among_our_own_files_lead_nowhere(shelf: MaildirShelf, tmp_path: P
     assert victim.read_text() == "mine"
 
 
-def test_a_link_to_a_disk_that_is_not_there(tmp_path: Path) -> None:
+def test_f097_a_link_to_a_disk_that_is_not_there(tmp_path: Path) -> None:
     """A dangling link is a disk that is not mounted, and nothing is made."""
     (tmp_path / "archive").symlink_to(tmp_path / "usb" / "mail")
     with pytest.raises(ArchiveError, match="which is not there"):
@@ -475,7 +475,7 @@ def test_a_link_to_a_disk_that_is_not_there(tmp_path: Path) -> None:
     assert not (tmp_path / "usb").exists()
 
 
-def test_folders_above_a_new_archive_are_closed_too(tmp_path: Path) -> None:
+def test_f096_folders_above_a_new_archive_are_closed_too(tmp_path: Path) -> None:
     """What had to be made on the way has mode 0700 whatever the umask."""
     before = os.umask(0)
     try:
@@ -485,7 +485,7 @@ def test_folders_above_a_new_archive_are_closed_too(tmp_path: Path) -> None:
     assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a", tmp_path / "a" / "b")] == [0o700, 0o700]
 
 
-def test_few_descriptors_are_enough_for_deep_and_for_many_mailboxes(shelf: MaildirShelf) -> None:
+def test_f107_few_descriptors_are_enough_for_deep_and_for_many_mailboxes(shelf: MaildirShelf) -> None:
     """A hundred levels, and a hundred mailboxes, with 40 descriptors."""
     archive = shelf.open()
     descriptors = Path("/proc/self/fd")
@@ -548,7 +548,7 @@ def test_octets_are_durable_before_names_and_names_before_the_end_of_sync(
 
 
 @pytest.mark.parametrize("planted", ["a file", "a link"])
-def test_a_name_that_somebody_has_planted_in_tmp_is_not_written_through(
+def test_f094_a_name_that_somebody_has_planted_in_tmp_is_not_written_through(
     shelf: MaildirShelf, tmp_path: Path, planted: str
 ) -> None:
     """Files are made exclusively: what is there already is an error, and stays as it is."""

@@ -81,7 +81,7 @@ def test_with_another_date_it_is_a_copy(shelf: MaildirShelf, archive: Archive, f
 
 
 @pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_where_there_are_no_links_it_is_a_copy(
+def test_f100_where_there_are_no_links_it_is_a_copy(
     shelf: MaildirShelf, archive: Archive, first: StoredMessage, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """On exFAT, over the limit of links of a file, across a mount."""
@@ -256,7 +256,7 @@ def test_a_link_that_an_interrupted_run_left_is_swept(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_a_disk_that_fails_is_a_disk_error_and_the_batch_is_void(
+def test_f086_a_disk_that_fails_is_a_disk_error_and_the_batch_is_void(
     shelf: MaildirShelf, archive: Archive, first: StoredMessage, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Exit 14, nothing half visible, and the next attempt is whole."""

@@ -90,7 +90,9 @@ def test_the_table_is_durable_before_a_name_uses_it(shelf: MaildirShelf, monkeyp
     assert happened == ["table", "sync", "name", "sync"]
 
 
-def test_a_table_that_cannot_be_written_costs_the_batch(shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f086_a_table_that_cannot_be_written_costs_the_batch(
+    shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing of it becomes visible, and the letters are given anew."""
     archive = shelf.open()
     add(archive, b"x", flags=frozenset({"$label1"}))

@@ -122,7 +122,7 @@ def test_what_a_killed_run_left_is_swept_from_flat_folders(flat: MaildirShelf) -
     assert "maildirfolder" in names(folder)
 
 
-def test_a_name_that_is_too_long_is_recorded(flat: MaildirShelf) -> None:
+def test_f108_a_name_that_is_too_long_is_recorded(flat: MaildirShelf) -> None:
     """By the folder that it has, and found again by the next run."""
     name = "Lists/" + "日本" * 90
     archive = flat.open()
@@ -135,7 +135,9 @@ def test_a_name_that_is_too_long_is_recorded(flat: MaildirShelf) -> None:
     assert flat.open().folder(Mailbox(name, b"", "/")) == folder
 
 
-def test_a_disk_that_refuses_a_colon_gets_a_semicolon(shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f100_a_disk_that_refuses_a_colon_gets_a_semicolon(
+    shelf: MaildirShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Probed once, kept in the marker; the same run of things: found, scanned, read, linked, numbered."""
     refuse_colons(monkeypatch)
     archive = shelf.open()
@@ -177,7 +179,7 @@ def test_the_separator_is_kept_where_a_colon_has_become_possible(
     assert f"{second.location.partition('/')[2]};2," in names(shelf.path / "INBOX" / "cur")
 
 
-def test_a_disk_that_takes_no_file_gets_no_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f086_a_disk_that_takes_no_file_gets_no_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is full: that says nothing of colons, and nothing may be decided for ever."""
     call = os.open
 

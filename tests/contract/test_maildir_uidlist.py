@@ -266,7 +266,7 @@ def test_a_kill_between_any_two_steps_leaves_a_list_and_no_lock_for_ever(
     assert steps > 6
 
 
-def test_a_full_disk_leaves_the_old_list(
+def test_f086_a_full_disk_leaves_the_old_list(
     shelf: MaildirShelf, places: list[Location], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And no lock."""

@@ -82,7 +82,7 @@ def test_many_lines_are_told_in_their_order(archive: Archive, runs: Path) -> Non
     assert [line["number"] for line in archive.told("run1")] == list(range(10_000))
 
 
-def test_links_are_not_followed(archive: Archive, runs: Path, tmp_path: Path) -> None:
+def test_f094_links_are_not_followed(archive: Archive, runs: Path, tmp_path: Path) -> None:
     """Neither in place of the manifest nor of their folder; a folder is no manifest either."""
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "run1.jsonl").write_bytes(b'{"manifest":1}\n')

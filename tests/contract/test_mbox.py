@@ -449,7 +449,7 @@ def test_an_intent_leads_nowhere_else(shelf: DiskShelf, path: str) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("call", ["pwrite", "fsync", "open", "link", "replace"])
-def test_a_disk_that_fails_anywhere_is_a_disk_error_and_the_next_run_is_whole(
+def test_f086_f089_a_disk_that_fails_anywhere_is_a_disk_error_and_the_next_run_is_whole(
     shelf: DiskShelf, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
     """Exit 14, nothing half visible, and the same message is taken by the next run."""
@@ -518,7 +518,7 @@ def test_octets_of_a_batch_that_are_not_those_of_its_digest_are_cut_off(shelf: D
     assert len(text_of(shelf)) == end
 
 
-def test_a_write_that_fails_in_its_middle_leaves_the_file_as_it_was(
+def test_f086_f090_a_write_that_fails_in_its_middle_leaves_the_file_as_it_was(
     shelf: DiskShelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What had been appended of the batch is taken back at once."""

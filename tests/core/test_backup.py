@@ -184,7 +184,7 @@ def test_a_mailbox_that_fails_in_the_middle_keeps_what_came_and_stops_no_other(s
 
 
 @pytest.mark.parametrize("where", ["add", "sync"])
-def test_a_disk_that_fails_vouches_for_nothing(source: MemorySource, where: str) -> None:
+def test_f086_a_disk_that_fails_vouches_for_nothing(source: MemorySource, where: str) -> None:
     """No row, no event for the batch; exit 14; the next run fetches it all."""
     archive, catalogue = MemoryArchive(), MemoryCatalogue()
     setattr(archive, f"fail_{where}", DiskError("no space left"))
@@ -265,7 +265,7 @@ def test_headers_that_do_not_come_are_told(source: MemorySource) -> None:
     assert (finished.total.archived, finished.exit_code) == (3, ExitCode.PARTIAL)
 
 
-def test_a_file_that_the_user_removed_is_fetched_again(source: MemorySource) -> None:
+def test_f103_a_file_that_the_user_removed_is_fetched_again(source: MemorySource) -> None:
     """The catalogue says archived, the archive does not hold it: fetched again, and said."""
     archive, catalogue = MemoryArchive(), MemoryCatalogue()
     run_backup(source, archive, catalogue)
@@ -426,7 +426,7 @@ def test_f031_what_the_server_wants_read_is_told_once(source: MemorySource) -> N
     assert finished.exit_code is ExitCode.DONE
 
 
-def test_a_disk_that_fails_at_the_very_end_is_told(source: MemorySource) -> None:
+def test_f086_a_disk_that_fails_at_the_very_end_is_told(source: MemorySource) -> None:
     """The messages are safe, and the run does not say that all is well."""
 
     class Failing(MemoryCatalogue):

@@ -177,14 +177,14 @@ def test_a_mailbox_gets_its_folder(name: str, delimiter: str | None, folder: str
         (["%66oo", "Foo", "foo"], [], ["%2566oo", "Foo", "%66oo"]),
     ],
 )
-def test_names_that_a_filesystem_would_fold_are_kept_apart(
+def test_f100_names_that_a_filesystem_would_fold_are_kept_apart(
     names: list[str], there: list[str], expected: list[str]
 ) -> None:
     """Case and normal form: the older folder keeps the plain name, the other is escaped."""
     assert folders(names, *there) == expected
 
 
-def test_a_long_part_is_cut_and_its_name_recorded() -> None:
+def test_f108_a_long_part_is_cut_and_its_name_recorded() -> None:
     """Over 200 octets: cut, `%~`, 16 digits of the hash of the whole name, and the true name goes to the marker."""
     disk = Disk()
     name = "Lists/" + "é" * 150
@@ -215,7 +215,7 @@ def test_a_long_part_is_not_cut_in_an_escape() -> None:
         assert unescape_part(cut) == "y" * count + ":" * ((182 - count) // 3)
 
 
-def test_a_deep_mailbox_is_shortened() -> None:
+def test_f108_a_deep_mailbox_is_shortened() -> None:
     """What goes beyond the longest path becomes one part with a hash, and the true name is recorded."""
     disk = Disk()
     opened = disk.open()

@@ -201,7 +201,7 @@ def test_an_archive_that_is_not_to_be_trusted_holds(ports: Ports) -> None:
     sound(finished)
 
 
-def test_a_doubt_that_comes_while_the_run_writes_holds_too(ports: Ports) -> None:
+def test_f101_a_doubt_that_comes_while_the_run_writes_holds_too(ports: Ports) -> None:
     """Where a directory cannot be synced is known only after the first batch."""
     source, archive, _ = ports
     source.add("INBOX", old(50))

@@ -47,7 +47,7 @@ def world() -> World:
     return World()
 
 
-def test_a_damaged_copy_ends_every_deletion_of_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f102_a_damaged_copy_ends_every_deletion_of_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not the message, not its batch, not the next batch, not the next mailbox; exit 13."""
     monkeypatch.setattr(removal, "BATCH", 2)
     world.archived()
@@ -162,7 +162,7 @@ def test_the_line_dies_while_bodies_arrive(world: World) -> None:
     sound(finished)
 
 
-def test_the_disk_fails_while_bodies_arrive(world: World) -> None:
+def test_f086_the_disk_fails_while_bodies_arrive(world: World) -> None:
     """What was archived before stays on the server, and the numbers add up."""
     world.archived().source.add("INBOX", old(50))
     world.archive.fail_sync = DiskError("full")
@@ -214,7 +214,7 @@ def test_the_disk_fails_after_the_removal(world: World) -> None:
     assert finished.exit_code is ExitCode.DONE
 
 
-def test_the_disk_fails_before_the_intent_is_durable(world: World) -> None:
+def test_f086_the_disk_fails_before_the_intent_is_durable(world: World) -> None:
     """The server never hears of it."""
     world.archived().catalogue.fail_intent = DiskError("full")
     world.source.steps = Steps()

@@ -1,4 +1,4 @@
-"""A disk that fails at one call, whichever it is, under whole runs that delete (rows 86, 88 to 91).
+"""A disk that fails at one call, whichever it is, under whole runs that delete (rows 86, 88 to 91, 101).
 
 The calls of this program fail inside of it, so that each can be chosen by its kind and its file; those of SQLite fail
 under strace. What is checked is the same each time: nothing is half visible, nothing is vouched for or gone that is not
@@ -11,6 +11,7 @@ import ctypes
 import errno
 import os
 import re
+import stat
 import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -254,6 +255,45 @@ def test_f090_writes_that_take_only_a_part(place: Place, tmp_path: Path, form: s
         result = run(place, tmp_path / "archive", form)
     assert (result.code, place.gone()) == (0, place.all)
     assert whole(tmp_path / "archive") == place.all
+
+
+@pytest.mark.parametrize("form", ["maildir", "mbox"])
+def test_f101_a_disk_that_cannot_sync_a_folder(place: Place, tmp_path: Path, form: str) -> None:
+    """As some disks in a network: archived with 0 and a warning, and nothing is deleted: 3 where that was asked for."""
+    place.refill()
+    archive = tmp_path / "archive"
+    fsync = os.fsync
+
+    def files_only(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(fd)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", files_only)
+        words = ("--json", "backup", place.url, "--to", archive, "--format", form)
+        assert mailarchive(*words, "--limit", "9", password=PASSWORD).code == 0
+        result = run(place, archive, form)
+    assert (result.code, place.gone(), whole(archive)) == (3, set(), place.all)
+    assert "cannot make the names of files durable" in result.out
+    goes_on(place, archive, form)
+
+
+@pytest.mark.parametrize(
+    ("form", "call"),
+    [("maildir", call) for call in ("open", "write", "fsync", "rename")]
+    + [("mbox", call) for call in ("open", "write", "pwrite", "fsync")],
+)
+def test_f101_a_file_of_a_network_disk_that_is_stale(place: Place, tmp_path: Path, call: str, form: str) -> None:
+    """ESTALE, once: exit 14 at most, nothing that is not whole has left the server, and the next run ends it."""
+    place.refill()
+    archive = tmp_path / "archive"
+    fault = Fault(archive, call, errno.ESTALE, frozenset({6 if call == "open" else 3}))
+    result = run(place, archive, form, fault)
+    assert fault.paths
+    assert result.code in {0, 14}
+    check(place, archive)
+    goes_on(place, archive, form)
 
 
 def traced(place: Place, archive: Path, form: str, *strace: str) -> Result:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from tests.rows.crash import CRASH
 from tests.rows.imap import IMAP
+from tests.rows.disk import DISK
 from tests.rows.network import NETWORK
+from tests.rows.pop import POP
 from tests.rows.sign_in import SIGN_IN
 from tests.rows.wrong_input import WRONG_INPUT
 
@@ -23,6 +25,8 @@ SECTIONS: Final[dict[str, dict[int, Row]]] = {
     "IMAP": IMAP,
     "Crash, concurrency, time, content": CRASH,
     "Wrong input": WRONG_INPUT,
+    "POP3": POP,
+    "Files and disk": DISK,
 }
 ROWS: Final[dict[int, Row]] = {number: row for rows in SECTIONS.values() for number, row in rows.items()}
 

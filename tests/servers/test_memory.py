@@ -35,7 +35,7 @@ print(json.dumps({"code": code, "peak": int(peak.group(1)) * 1024}), file=sys.st
 """
 
 
-def peak_of(*words: str | Path, code: int = 0) -> int:
+def peak_of(*words: str | Path, code: int = 0, timeout: float = 300) -> int:
     """Run a command, which must end with this code, as a process of its own; gives its peak memory in octets."""
     found = subprocess.run(
         [sys.executable, "-c", MEASURE, *map(str, words)],
@@ -43,7 +43,7 @@ def peak_of(*words: str | Path, code: int = 0) -> int:
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=timeout,
     )
     told = json.loads(found.stderr.splitlines()[-1])
     assert told["code"] == code, found.stderr

@@ -363,7 +363,7 @@ def test_f077_a_server_that_refuses_top_is_asked_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["write", "sync"])
-def test_a_full_disk_never_ends_in_quit_with_something_marked(
+def test_f086_a_full_disk_never_ends_in_quit_with_something_marked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """In the second chunk, in the middle of a message or behind all of them: 14, and what is not durable stays."""

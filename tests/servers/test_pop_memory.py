@@ -42,7 +42,7 @@ def test_a_message_of_60_mb_passes_in_less_than_100_mb(tmp_path: Path, line: byt
     assert peak < 100 * MIB
 
 
-def test_a_session_keeps_only_so_many_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f085_a_session_keeps_only_so_many_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest is let go; what is asked for last is there."""
     monkeypatch.setattr(pop_drop, "HEADS", 1000)
     with ScriptedPop([session(letters(1, 2))]) as server:

@@ -148,7 +148,7 @@ def test_an_answer_to_auth_that_makes_no_sense(early: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("way", ["PASS", "USER", "PLAIN", "AUTH"])
-def test_each_refusal_has_its_code_and_is_tried_once(
+def test_f082_each_refusal_has_its_code_and_is_tried_once(
     said: str, kind: type[MailarchiveError], words: str, way: str
 ) -> None:
     """12, 75 or 16; never a second try, and no secret in what is told."""
@@ -227,7 +227,7 @@ def test_a_line_break_in_user_or_password_is_refused(text: str) -> None:
 # What the server can do
 
 
-def test_capa_refused_is_no_trouble() -> None:
+def test_f077_capa_refused_is_no_trouble() -> None:
     """Then USER and PASS, and nothing is known of what it can do."""
     script = [(r"^CAPA$", b"-ERR\r\n"), (r"^USER ", OK), (r"^PASS ", OK)]
     (heard,), error, offered = try_in(script)
@@ -235,7 +235,7 @@ def test_capa_refused_is_no_trouble() -> None:
     assert heard == ["CAPA", f"USER {USER}", f"PASS {PASSWORD}"]
 
 
-def test_capa_that_is_never_answered_is_asked_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f077_capa_that_is_never_answered_is_asked_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a while the line is given up, and a new one asks nothing of the kind."""
     monkeypatch.setattr(pop_session, "PATIENCE", 0.2)
     script = [(r"^CAPA$", b""), (r"^USER ", OK), (r"^PASS ", OK)]

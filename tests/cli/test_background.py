@@ -55,3 +55,24 @@ def test_f113_whoever_is_stopped_at_once_waits_for_the_task_all_the_same() -> No
     with pytest.raises(KeyboardInterrupt):
         stopped()
     assert done == ["done"]
+
+
+def test_f107_where_there_is_no_room_for_a_thread_the_task_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer, and what it raised is raised where it is waited for."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done: list[str] = []
+
+    def failing() -> None:
+        raise DiskError("full")
+
+    with Background() as background:
+        wait = background(lambda: done.append(threading.current_thread().name))
+        assert done == ["MainThread"]
+        wait()
+        wait = background(failing)
+        with pytest.raises(DiskError, match="full"):
+            wait()

@@ -238,6 +238,21 @@ def test_f140_the_environment_can_ask_for_the_traceback_of_a_bug(monkeypatch: py
     assert "Traceback" in command("backup").err
 
 
+def test_f107_a_process_without_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 1, and what to type; it is no bug."""
+    from mailarchive.cli import targets
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(targets, "targets", fail)
+    result = command("backup")
+    assert (result.code, result.out) == (1, "")
+    assert result.err == (
+        "mailarchive: error: there is not enough memory for this process\nhint: raise the limit: ulimit -v\n"
+    )
+
+
 @pytest.mark.parametrize("word", ["--password", "--token", "--secret"])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_f029_no_option_takes_a_password(name: str, word: str) -> None:

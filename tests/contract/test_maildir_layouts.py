@@ -196,6 +196,32 @@ def test_f086_a_disk_that_takes_no_file_gets_no_archive(tmp_path: Path, monkeypa
         assert opened.marker.separator == ":"
 
 
+@pytest.mark.parametrize(("number", "made"), [(errno.ENOSPC, False), (errno.EIO, True)])
+def test_f086_f089_a_disk_that_fails_once_decides_nothing_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, made: bool
+) -> None:
+    """It failed while a name with a colon was tried: the archive is not made, or has the colon all the same."""
+    call = os.open
+    failed: list[str] = []
+
+    def once(name: Any, flags: int, *given: Any, **named: Any) -> int:
+        if name == "a:b" and not failed:
+            failed.append(name)
+            raise OSError(number, os.strerror(number))
+        return call(name, flags, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mailarchive.archives.durable.os.open", once)
+        if made:
+            open_for_writing(tmp_path / "archive", ACCOUNT, run="r", started="x", remember=False).close()
+        else:
+            with pytest.raises(DiskError, match="no space left"):
+                open_for_writing(tmp_path / "archive", ACCOUNT, run="r", started="x", remember=False)
+    assert failed == ["a:b"]
+    with contextlib.closing(open_for_writing(tmp_path / "archive", ACCOUNT, run="r", started="x")) as opened:
+        assert opened.marker.separator == ":"
+
+
 @pytest.mark.parametrize("kind", [Kind(), FLAT])
 def test_the_marker_tells_how_to_open_the_archive(tmp_path: Path, kind: Kind) -> None:
     """Each layout has its own words, about ten lines of comment, and no word about a semicolon."""

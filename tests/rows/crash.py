@@ -79,7 +79,6 @@ CRASH: dict[int, Row] = {
             f"{MEANWHILE}::test_f117_mailboxes_that_are_renamed_meanwhile",
             "tests/servers/test_delete_dovecot.py::test_f117_another_client_at_work_loses_nothing",
         ),
-        "a new attempt within the run where the server hangs up on whoever has a renamed mailbox open",
     ),
     118: Row("mail readers during a backup", (f"{MEANWHILE}::test_f118_mutt_reads_the_archive_during_a_backup",)),
     119: Row(

@@ -147,7 +147,7 @@ DISK: dict[int, Row] = {
         (
             f"{FAULTS}::test_f098_two_archives_that_were_swapped",
             f"{FAULTS}::test_f098_f105_a_catalogue_of_another_archive",
-            f"{MAILDIR}::test_f098_an_archive_belongs_to_one_account",
+            f"{MAILDIR}::test_f098_f139_an_archive_belongs_to_one_account",
         ),
     ),
     99: Row("tmpfs, ramfs", (f"{DISKS}::test_f099_an_archive_in_memory",)),

@@ -12,6 +12,7 @@ READER = "tests/property/test_pop_reader.py"
 DOVECOT = "tests/servers/test_pop_dovecot.py"
 KILLS = "tests/crash/test_pop_kill_points.py"
 MEMORY = "tests/servers/test_pop_memory.py"
+RETRY = "tests/servers/test_retry.py"
 
 POP: dict[int, Row] = {
     73: Row(
@@ -25,8 +26,8 @@ POP: dict[int, Row] = {
             f"{READER}::test_f074_messages_that_confuse",
             f"{DELETING}::test_f074_a_message_that_is_cut_off_is_not_kept",
             f"{DELETING}::test_f074_a_message_that_never_ends_times_out",
+            f"{RETRY}::test_f005_f006_f074_what_came_whole_is_not_fetched_again",
         ),
-        "a missing end that a new attempt within the run gets over",
     ),
     75: Row(
         "UIDL refused, blank, twice, too long, a path",
@@ -69,8 +70,9 @@ POP: dict[int, Row] = {
             f"{DELETING}::test_f079_nothing_is_gone_before_quit",
             f"{DOVECOT}::test_f079_a_line_that_breaks_anywhere",
             f"{KILLS}::test_f079_k12_killed_between_the_first_dele_and_quit",
+            f"{RETRY}::test_f004_f030_f079_a_line_that_breaks_once_is_taken_up_again",
+            f"{RETRY}::test_f004_f030_f079_a_line_that_breaks_once_at_very_many_moments",
         ),
-        "a new attempt within the run: the next run settles it",
     ),
     80: Row(
         "QUIT refused or unanswered",

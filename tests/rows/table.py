@@ -9,8 +9,8 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from tests.rows.crash import CRASH
-from tests.rows.imap import IMAP
 from tests.rows.disk import DISK
+from tests.rows.imap import IMAP
 from tests.rows.network import NETWORK
 from tests.rows.pop import POP
 from tests.rows.sign_in import SIGN_IN
@@ -23,10 +23,10 @@ SECTIONS: Final[dict[str, dict[int, Row]]] = {
     "Network and TLS": NETWORK,
     "Sign-in": SIGN_IN,
     "IMAP": IMAP,
-    "Crash, concurrency, time, content": CRASH,
-    "Wrong input": WRONG_INPUT,
     "POP3": POP,
     "Files and disk": DISK,
+    "Crash, concurrency, time, content": CRASH,
+    "Wrong input": WRONG_INPUT,
 }
 ROWS: Final[dict[int, Row]] = {number: row for rows in SECTIONS.values() for number, row in rows.items()}
 

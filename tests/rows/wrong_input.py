@@ -117,7 +117,7 @@ WRONG_INPUT: dict[int, Row] = {
             f"{WRONG}::test_f139_root_leaves_the_archive_of_another_user_alone",
             f"{MAILDIR}::test_f139_a_file_is_no_archive",
             f"{MAILDIR}::test_f139_a_folder_with_other_things_is_refused_and_left_as_it_was",
-            f"{MAILDIR}::test_f139_an_archive_belongs_to_one_account",
+            f"{MAILDIR}::test_f098_f139_an_archive_belongs_to_one_account",
         ),
     ),
     140: Row(

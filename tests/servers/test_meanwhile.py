@@ -68,9 +68,9 @@ class Renaming:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("turn", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_f117_mailboxes_that_are_renamed_meanwhile(
-    dovecot_user: MakeUser, tmp_path: Path, seed: int, turn: int
+    dovecot_user: MakeUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, turn: int
 ) -> None:
-    """0 or 3, or 15 or 75 where the server hangs up on whoever has such a mailbox open.
+    """0 or 3; Dovecot hangs up on whoever has such a mailbox open, and the run goes on on a new line.
 
     Nothing young goes, nothing goes that is not archived, and a run that is left alone ends the work.
     """
@@ -84,11 +84,12 @@ def test_f117_mailboxes_that_are_renamed_meanwhile(
         account.append_many(name, [*old[index::3], *young[index::3]])
     whole = {each.octets for box in account.everything().values() for each in box.values()}
     words = ("--to", tmp_path / "a", *OLD, "--delete", "--yes")
+    monkeypatch.delenv("MAILARCHIVE_BACKUP_MAX_WAIT")
     with Proxy(account.imap_port, delay=0.03) as proxy, Renaming(account, seed) as other:
         result = process("backup", plain_url(proxy.port, account.user), *words)
     print(f"{other.renamed} times renamed; exit {result.code} {result.err}")  # noqa: T201 - for the record
     assert other.renamed > 0
-    assert result.code in {0, 3} or (result.code in {15, 75} and "closed the session" in result.err), result.err
+    assert result.code in {0, 3}, result.err
     assert "Traceback" not in result.err
     there = {each.octets for box in account.everything().values() for each in box.values()}
     held = {each.octets for each in maildir.files(tmp_path / "a")}

@@ -184,7 +184,7 @@ def test_f127_a_message_of_a_gigabyte_passes_in_less_than_100_mb(tmp_path: Path)
         for _ in range(2):
             thread = threading.Thread(target=serve, args=(server, large), daemon=True)
             thread.start()
-            peaks.append(peak_of(url, archive))
+            peaks.append(peak_of("backup", url, "--to", archive))
             thread.join(10)
     (found,) = archive.rglob("cur/*")
     digest = hashlib.sha256()
@@ -213,6 +213,6 @@ def test_f127_no_message_at_all(tmp_path: Path) -> None:
     with DemoServer(store) as server:
         url = plain_url(server.imap_port, "kim")
         for words in ((), ("--older-than", "1y", "--delete", "--yes")):
-            assert peak_of(url, tmp_path / "archive", *words) < 100 * 1024 * 1024
+            assert peak_of("backup", url, "--to", tmp_path / "archive", *words) < 100 * 1024 * 1024
     assert maildir.files(tmp_path / "archive") == []
     assert mailarchive("-q", "verify", tmp_path / "archive").code == 0

@@ -134,7 +134,10 @@ def test_f085_fifty_thousand_messages(tmp_path: Path) -> None:
     for number in range(50_000):
         box.append(letter(number), datetime.now(UTC))
     with DemoServer(store) as server:
-        peaks = [peak_of(pop_url(server.pop_port, "kim"), tmp_path / "archive", timeout=400) for _ in range(2)]
+        peaks = [
+            peak_of("backup", pop_url(server.pop_port, "kim"), "--to", tmp_path / "archive", timeout=400)
+            for _ in range(2)
+        ]
     print("peaks", *(f"{peak / MIB:.1f} MiB" for peak in peaks))  # noqa: T201 - for the record
     assert max(peaks) < 160 * MIB
     assert sum(1 for _ in (tmp_path / "archive").glob("INBOX/cur/*")) == 50_000

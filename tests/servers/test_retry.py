@@ -77,7 +77,7 @@ def broken_once(demo: DemoServer, folder: Path, protocol: Protocol, side: str, *
 @PROTOCOLS
 @pytest.mark.parametrize("cut", ["fin", "rst"])
 @pytest.mark.parametrize("side", ["server", "client"])
-def test_f004_f030_a_line_that_breaks_once_is_taken_up_again(
+def test_f004_f030_f079_a_line_that_breaks_once_is_taken_up_again(
     demo: DemoServer, tmp_path: Path, protocol: Protocol, side: str, cut: Cut
 ) -> None:
     """Wherever it breaks, in the sign-in, in a message or between STORE and EXPUNGE: all is done in the same run.
@@ -91,7 +91,7 @@ def test_f004_f030_a_line_that_breaks_once_is_taken_up_again(
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @PROTOCOLS
-def test_f004_f030_a_line_that_breaks_once_at_very_many_moments(
+def test_f004_f030_f079_a_line_that_breaks_once_at_very_many_moments(
     demo: DemoServer, tmp_path: Path, protocol: Protocol
 ) -> None:
     """Every seventh octet of the server."""
@@ -102,7 +102,7 @@ def test_f004_f030_a_line_that_breaks_once_at_very_many_moments(
 @PROTOCOLS
 @pytest.mark.parametrize("cut", ["fin", "rst", "hang"])
 @pytest.mark.usefixtures("hasty")
-def test_f005_f006_what_came_whole_is_not_fetched_again(
+def test_f005_f006_f074_what_came_whole_is_not_fetched_again(
     demo: DemoServer, tmp_path: Path, protocol: Protocol, cut: Cut
 ) -> None:
     """A line that ends inside the third of six messages: the new one brings four, and all six are there, once.

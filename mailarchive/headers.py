@@ -230,7 +230,7 @@ def _text(value: bytes) -> str:
     pieces: list[str] = []
     done = 0
     for word in _WORD.finditer(text):
-        codec = _codec(word[1].lower())
+        codec = charset_codec(word[1].lower())
         if not codec:
             continue
         octets = _octets(word[2], word[3])
@@ -267,7 +267,7 @@ def _padded(text: bytes) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _codec(charset: str) -> str:
+def charset_codec(charset: str) -> str:
     """Give the codec of a charset; empty for an unknown one, and for codecs that are no charsets of mail.
 
     Python also has codecs that take quadratic time (punycode, idna), warn or raise on their own terms.

@@ -1,0 +1,106 @@
+"""One message as a reader of mail would tell of it, for the index and for lists.
+
+The law of this room: a slip over one message is caught here, and it is then told by what could be read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mailarchive import headers
+from mailarchive.dates import parse_header_date
+from mailarchive.reading.parts import parts
+from mailarchive.reading.texts import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from mailarchive.reading.parts import Octets, Part
+
+TEXT: Final = 256 * 1024
+"""Octets of text, decoded, that are taken from one message, and characters that are kept."""
+
+NAMES: Final = 8 * 1024
+"""Characters of names of attachments."""
+
+_SHOWN = (b"from", b"to", b"cc", b"subject", b"list-id", b"date")
+
+
+@dataclass(slots=True)
+class Letter:
+    """What can be read of a message; every text is foreign, each field at most 8 KiB.
+
+    Attributes:
+        date: Of its topmost Date field, aware; None if there is none.
+        attachments: How many it has, and `names` their names, a line each.
+        body: Its texts, at most 256 Ki characters; of a message inside also the sender and the subject.
+    """
+
+    sender: str = ""
+    to: str = ""
+    cc: str = ""
+    subject: str = ""
+    list_id: str = ""
+    date: datetime | None = None
+    attachments: int = 0
+    names: str = ""
+    body: str = ""
+
+
+def read(octets: Octets, *, body: bool = True) -> Letter:
+    """Read a message, or its first octets; without `body` its header only. It never raises."""
+    letter = Letter()
+    # Whatever a sender makes these readers do, including what nobody has thought of, the others still count.
+    with contextlib.suppress(Exception):
+        _read_header(octets[: headers.HEAD], letter)
+    if body:
+        with contextlib.suppress(Exception):
+            _read_parts(octets, letter)
+    return letter
+
+
+def _read_header(head: bytes, letter: Letter) -> None:
+    found = headers.fields(head, _SHOWN)
+    letter.sender = _joined(found[b"from"])
+    letter.to = _joined(found[b"to"])
+    letter.cc = _joined(found[b"cc"])
+    letter.subject = _joined(found[b"subject"])
+    letter.list_id = _joined(found[b"list-id"])
+    letter.date = next((parse_header_date(headers.decoded(value)) for value in found[b"date"]), None)
+
+
+def _read_parts(octets: Octets, letter: Letter) -> None:
+    texts: list[str] = []
+    names: list[str] = []
+    room = TEXT
+    try:
+        for part in parts(octets):
+            letter.attachments += part.attached
+            if part.name:
+                names.append(part.name)
+            if room <= 0 or not _is_readable(part):
+                continue
+            found = _inside(octets, part) if part.is_message else text(octets, part, room)[:room]
+            texts.append(found)
+            room -= len(found) + 1
+    finally:
+        letter.names = "\n".join(names)[:NAMES]
+        letter.body = "\n".join(texts)
+
+
+def _is_readable(part: Part) -> bool:
+    return part.is_message or (part.kind in ("text/plain", "text/html") and not part.attached)
+
+
+def _inside(octets: Octets, part: Part) -> str:
+    """Give who wrote a message inside, and about what."""
+    head = octets[part.begin : min(part.begin + headers.HEAD, part.end)]
+    found = headers.fields(head, (b"from", b"subject"))
+    return "\n".join((_joined(found[b"from"]), _joined(found[b"subject"])))
+
+
+def _joined(values: Iterable[bytes]) -> str:
+    return ", ".join(filter(None, map(headers.decoded, values)))[: headers.FIELD]

@@ -26,6 +26,7 @@ _BUILT_IN: Final[dict[str, Any]] = {
     "mailboxes": None,
     "format": "maildir",
     "layout": "nested",
+    "index": True,
     "delete": False,
     "delete_method": "auto",
     "keep_flagged": True,
@@ -37,7 +38,7 @@ _BUILT_IN: Final[dict[str, Any]] = {
 }
 _VARIABLES: Final = {"mailboxes": "MAILBOX"}
 """Names of options in variables, where they are not those of the keys."""
-_IN_THE_FILE_ONLY: Final = ("format", "layout")
+_IN_THE_FILE_ONLY: Final = ("format", "layout", "index")
 
 
 @dataclass(frozen=True, slots=True)

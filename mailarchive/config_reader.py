@@ -38,7 +38,7 @@ _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?"
 _TOP_KEYS = ("archive", "defaults", "account")
 _DELETION_KEYS = ("delete", "delete_method", "keep_flagged", "keep_unread", "min_copies_age", "max_delete")
 _LIMIT_KEYS = ("max_wait", "max_bytes")
-_SELECTION_KEYS = ("older_than", "mailboxes", "format", "layout", *_DELETION_KEYS, *_LIMIT_KEYS)
+_SELECTION_KEYS = ("older_than", "mailboxes", "format", "layout", "index", *_DELETION_KEYS, *_LIMIT_KEYS)
 _PROOF_KEYS = ("password_command", "password_file", "keyring", "oauth")
 _ACCOUNT_KEYS = ("server", "user", "tunnel", "archive", *_PROOF_KEYS, *_SELECTION_KEYS, "ca_file")
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
@@ -229,6 +229,7 @@ class _Reader:
             "mailboxes": self.patterns((*at, "mailboxes"), given.get("mailboxes")),
             "format": self.choice((*at, "format"), given.get("format")),
             "layout": self.choice((*at, "layout"), given.get("layout")),
+            "index": self.flag((*at, "index"), given.get("index")),
             "delete": self.flag((*at, "delete"), given.get("delete")),
             "delete_method": self.choice((*at, "delete_method"), given.get("delete_method")),
             "keep_flagged": self.flag((*at, "keep_flagged"), given.get("keep_flagged")),

@@ -99,6 +99,7 @@ class Account:
         deletion: What it says about deleting on the server.
         limits: What it says about patience and transfer.
         format: Of its archive, which is fixed when that is made; None for any. `layout`: how its folders lie.
+        index: Whether the words of its mail are kept beside it, so that it is searched quickly.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Account:
     format: str | None = None
     layout: str | None = None
     tunnel: str | tuple[str, ...] | None = None
+    index: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Found:
         internal_date: When it was received, aware; what its Date field says where that is unknown; None if that is too.
         flags: When it was archived; None where they are unknown.
         subject: Decoded, one line. `sender` and `recipients` (To and Cc) likewise.
-        attachments: How many it has.
+        attachments: How many it has; None where only its header was read.
         uidvalidity: Of the newest placement in this mailbox; None where the protocol has none. `uid` likewise.
         origin: Who says that it lay there (`Placement.origin`).
     """
@@ -43,7 +43,7 @@ class Found:
     subject: str = ""
     sender: str = ""
     recipients: str = ""
-    attachments: int = 0
+    attachments: int | None = None
     uidvalidity: int | None = None
     uid: UID | UIDL | None = None
     origin: str = ""

@@ -26,6 +26,8 @@ from mailarchive.cli.options import Shared, shared_options, show_traceback
 from mailarchive.cli.prune import prune
 from mailarchive.cli.reindex import reindex
 from mailarchive.cli.status import status
+from mailarchive.cli.search import list_, search
+from mailarchive.cli.show import show
 from mailarchive.cli.undo import undo
 from mailarchive.cli.verify import verify
 from mailarchive.errors import ExitCode, MailarchiveError, UsageError
@@ -67,6 +69,9 @@ cli.add_command(logout)
 cli.add_command(prune)
 cli.add_command(reindex)
 cli.add_command(status)
+cli.add_command(list_)
+cli.add_command(search)
+cli.add_command(show)
 cli.add_command(undo)
 cli.add_command(verify)
 

@@ -54,6 +54,7 @@ class Target:
         lasting: Whether the server is still there when the program has ended.
         kind: The form that its archive must have; None for any.
         tunnel: The command to speak to instead of a server.
+        index: Whether the words of its mail are kept beside it.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Target:
     lasting: bool = True
     kind: Kind | None = None
     tunnel: Tunnel | None = None
+    index: bool = True
 
     @property
     def is_one_off(self) -> bool:
@@ -184,6 +186,7 @@ def _of_account(
         kind=_kind(account.format, account.layout),
         oauth=account.oauth,
         tunnel=None if account.tunnel is None else Tunnel(account.tunnel, environ),
+        index=account.index,
     )
 
 

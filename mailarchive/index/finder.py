@@ -27,7 +27,6 @@ from mailarchive.query import (
     Id,
     In,
     Not,
-    Query,
     Sized,
     Words,
     digest_prefix,
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mailarchive.index.store import Index
-    from mailarchive.query import Term
+    from mailarchive.query import Query, Term
 
 _AT_ONCE: Final = 500
 _NUMBERS = count()
@@ -76,7 +75,15 @@ class SqliteFinder:
     def resolve(self, prefix: str) -> Found:
         """Give the message whose digest begins with these digits."""
         digits = digest_prefix(prefix)
-        matching = list(islice(self._found(Query(prefix, Id(digits)), once=True), _AMBIGUOUS + 1))
+        with self._index.reading() as db:
+            # What is archived counts, whether its words are known or not.
+            found = db.execute(
+                f"SELECT c.id, {_COLUMNS} FROM known.content c JOIN known.placement p ON p.content = c.id"  # noqa: S608 - ours
+                " JOIN known.mailbox m ON m.id = p.mailbox LEFT JOIN letter l ON l.digest = c.digest"
+                " WHERE c.digest BETWEEN ? AND ?",
+                _range(digits),
+            ).fetchmany(1000)
+        matching = list(_arranged([row[0] for row in found], found, once=True))
         if not matching:
             raise UsageError(f"no message of the archive has the ID {digits}", hint="mailarchive search tells the IDs")
         if len(matching) > 1:
@@ -152,10 +159,10 @@ def _value(row: tuple[Any, ...]) -> Found:
         size=size,
         internal_date=instant(date) or (datetime.fromtimestamp(at, UTC) if at is not None else None),
         flags=frozenset(flags.split()) if flags is not None else None,
-        subject=subject,
-        sender=sender,
-        recipients=recipients,
-        attachments=attachments,
+        subject=subject or "",
+        sender=sender or "",
+        recipients=recipients or "",
+        attachments=attachments if attachments is not None and attachments >= 0 else None,
         uidvalidity=generation or None,
         uid=UID(uid) if isinstance(uid, int) else UIDL(uid),
         origin=origin,

@@ -34,6 +34,7 @@ NAME: Final = "index.sqlite"
 VERSION: Final = 1
 """Of its form; a file of any other is made anew."""
 
+_MODES: Final = ("mode=rw", "mode=ro", "mode=ro&immutable=1")
 _PARTS: Final = ("", "-wal", "-shm", "-journal")
 _INSTANT = "CAST(strftime('%s', p.internal_date) AS INTEGER)"
 _SCHEMA = """
@@ -193,14 +194,15 @@ class Index:
     def _attach(self, catalogue: Path) -> None:
         if not catalogue.is_file() or catalogue.is_symlink():
             raise ArchiveError(f"the catalogue {catalogue} is gone", hint="mailarchive reindex makes it from the files")
-        # Where nothing can be written beside it, SQLite needs to be told that nobody else writes either.
-        for mode in ("mode=ro", "mode=ro&immutable=1"):
+        # Nothing is written, but only who might takes SQLite's own files away again that even a look makes. Where
+        # nothing can be written beside it, SQLite needs to be told that nobody else writes either.
+        for mode in _MODES:
             try:
                 self.db.execute("ATTACH ? AS known", (f"{catalogue.absolute().as_uri()}?{mode}",))
                 version = int(self.db.execute("PRAGMA known.user_version").fetchone()[0])
                 break
             except sqlite3.OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_CANTOPEN or mode.endswith("1"):
+                if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or mode == _MODES[-1]:
                     raise
                 with contextlib.suppress(sqlite3.Error):
                     self.db.execute("DETACH known")

@@ -35,7 +35,7 @@ class Letter:
 
     Attributes:
         date: Of its topmost Date field, aware; None if there is none.
-        attachments: How many it has, and `names` their names, a line each.
+        attachments: How many it has, and `names` their names, a line each; -1 where only the header was read.
         body: Its texts, at most 256 Ki characters; of a message inside also the sender and the subject.
     """
 
@@ -52,7 +52,7 @@ class Letter:
 
 def read(octets: Octets, *, body: bool = True) -> Letter:
     """Read a message, or its first octets; without `body` its header only. It never raises."""
-    letter = Letter()
+    letter = Letter(attachments=0 if body else -1)
     # Whatever a sender makes these readers do, including what nobody has thought of, the others still count.
     with contextlib.suppress(Exception):
         _read_header(octets[: headers.HEAD], letter)

@@ -12,6 +12,7 @@ from mailarchive.catalogue_rebuild import SqliteRebuild, remembered
 from mailarchive.cli.running import new_id
 from mailarchive.cli.zone import now
 from mailarchive.errors import ArchiveError
+from mailarchive.index import NAME, drop
 from mailarchive.reindex import reindex
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def run_reindex(folder: Path, wait: float, screen: Screen, interrupt: Interrupt)
         holds, sane = remembered(opened.catalogue, opened.marker.id)
         made = SqliteRebuild.beside(opened.catalogue, opened.marker.id, network=opened.network, sync=sync)
         with made as catalogue, interrupt:
-            return reindex(
+            code = reindex(
                 opened.mail,
                 catalogue,
                 name=str(folder),
@@ -57,3 +58,6 @@ def run_reindex(folder: Path, wait: float, screen: Screen, interrupt: Interrupt)
                 holds=holds,
                 sane=sane,
             ).exit_code
+        # Whoever has the catalogue made anew wants the index anew as well; the next backup or search fills it.
+        drop(opened.catalogue.with_name(NAME))
+        return code

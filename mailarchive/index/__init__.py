@@ -7,6 +7,6 @@ is copied for each dry run and vouches for deletions, stays small.
 
 from mailarchive.index.filling import fill
 from mailarchive.index.finder import SqliteFinder
-from mailarchive.index.store import NAME, Index, Waiting
+from mailarchive.index.store import NAME, Index, Waiting, drop
 
-__all__ = ["NAME", "Index", "SqliteFinder", "Waiting", "fill"]
+__all__ = ["NAME", "Index", "SqliteFinder", "Waiting", "drop", "fill"]

@@ -23,7 +23,7 @@ from mailarchive.index.words import spaced
 from mailarchive.model import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mailarchive.model import Digest
     from mailarchive.reading import Letter
@@ -116,14 +116,15 @@ class Index:
         with self.reading() as db:
             return [Waiting(digest_of(key), Location(place), at) for key, place, at in db.execute(query, values)]
 
-    def add(self, letters: Sequence[tuple[Waiting, Letter]]) -> None:
+    def add(self, letters: Iterable[tuple[Waiting, Letter]]) -> None:
         """Take in messages, in one transaction; those that are there by now are left alone.
 
         Raises:
             BusyError: Another process is taking in messages.
         """
         with self._mapped():
-            self.db.execute("BEGIN IMMEDIATE")
+            # Not IMMEDIATE, which would lock the catalogue too, and that is somebody else's to write.
+            self.db.execute("BEGIN")
             try:
                 for waiting, letter in letters:
                     self._add(waiting, letter)

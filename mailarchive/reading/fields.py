@@ -69,12 +69,11 @@ def in_charset(octets: bytes, charset: str) -> str:
         except (UnicodeError, ValueError):
             if codec == "ascii":
                 codec = ""  # the most usual lie
-    for tail in range(4):
-        try:
-            return octets[: len(octets) - tail].decode("utf-8")
-        except UnicodeDecodeError as error:
-            if error.start < len(octets) - 4:
-                break
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data":
+            return octets[: error.start].decode("utf-8")
     if codec:
         return octets.decode(codec, "replace")
     try:

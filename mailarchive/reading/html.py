@@ -27,6 +27,7 @@ _BLOCKS: Final = frozenset(
 )
 _CELLS: Final = frozenset({"td", "th"})
 _BLANKS = re.compile(r"[ \t\r\n\f\xa0]+")
+_RUNS = re.compile(r"[ \t]{2,}")
 _LINES = re.compile(r"[ \t]*\n[ \t\n]*")
 
 
@@ -48,7 +49,7 @@ def plain(html: str) -> str:
         elif name in _CELLS:
             found.append(" ")
     found.append(_BLANKS.sub(" ", html[at:]))
-    return _LINES.sub("\n", unescape("".join(found))).strip()
+    return _LINES.sub("\n", _RUNS.sub(" ", unescape("".join(found)))).strip()
 
 
 def _behind(html: str, at: int, name: str, endless: set[str]) -> int:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from mailarchive import headers
 from mailarchive.dates import parse_header_date
+from mailarchive.reading import texts
 from mailarchive.reading.parts import parts
-from mailarchive.reading.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +73,7 @@ def _read_header(head: bytes, letter: Letter) -> None:
 
 
 def _read_parts(octets: Octets, letter: Letter) -> None:
-    texts: list[str] = []
+    found: list[str] = []
     names: list[str] = []
     room = TEXT
     try:
@@ -83,12 +83,12 @@ def _read_parts(octets: Octets, letter: Letter) -> None:
                 names.append(part.name)
             if room <= 0 or not _is_readable(part):
                 continue
-            found = _inside(octets, part) if part.is_message else text(octets, part, room)[:room]
-            texts.append(found)
-            room -= len(found) + 1
+            text = _inside(octets, part) if part.is_message else texts.text(octets, part, room)[:room]
+            found.append(text)
+            room -= len(text) + 1
     finally:
         letter.names = "\n".join(names)[:NAMES]
-        letter.body = "\n".join(texts)
+        letter.body = "\n".join(found)
 
 
 def _is_readable(part: Part) -> bool:

@@ -104,11 +104,11 @@ def parts(octets: Octets) -> Iterator[Part]:
 def body_at(octets: Octets, header: int, end: int, most: int) -> int:
     """Give where the content behind a header begins; the end if the header does not end in so many octets."""
     if octets[header : header + 1] == b"\n":
-        return header + 1
+        return min(header + 1, end)
     if octets[header : header + 2] == b"\r\n":
-        return header + 2
+        return min(header + 2, end)
     found = _END.search(octets[header : min(end, header + most)])
-    return header + found.end() if found else end
+    return min(header + found.end(), end) if found else end
 
 
 def _described(octets: Octets, here: _Open) -> tuple[Part, bytes]:

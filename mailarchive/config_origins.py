@@ -38,7 +38,7 @@ _BUILT_IN: Final[dict[str, Any]] = {
 }
 _VARIABLES: Final = {"mailboxes": "MAILBOX"}
 """Names of options in variables, where they are not those of the keys."""
-_IN_THE_FILE_ONLY: Final = ("format", "layout", "index")
+_IN_THE_FILE_ONLY: Final = ("format", "layout")
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,4 +230,4 @@ def full_text(*, there: bool) -> list[Finding]:
     """Tell whether SQLite can search words."""
     if there:
         return [fine("search", "SQLite has FTS5")]
-    return [doubtful("search", "the SQLite of this Python has no FTS5, so searches read everything")]
+    return [doubtful("search", "the SQLite of this Python has no FTS5, which `mailarchive search` needs")]

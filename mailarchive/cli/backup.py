@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mailarchive.cli.deleting import Removal, deletion_options
-from mailarchive.cli.options import Selection, kind_options, selection_options, server_options, with_shared
+from mailarchive.cli.options import Pair, Selection, kind_options, selection_options, server_options, with_shared
 
 if TYPE_CHECKING:
     from mailarchive.cli.options import Shared
@@ -21,9 +22,15 @@ if TYPE_CHECKING:
 @selection_options
 @deletion_options(whether=True)
 @click.option("--max-bytes", metavar="SIZE", help="Fetch no more than 500M, 2G in this run; the next one goes on.")
+@click.option(
+    "--index/--no-index",
+    cls=Pair,
+    default=None,
+    help="Take the new mail into the index for `search` at the end.  [default: the account's, else yes]",
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @with_shared
-def backup(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **options: Any) -> int:
+def backup(accounts: tuple[str, ...], *, index: bool | None, dry_run: bool, shared: Shared, **options: Any) -> int:
     """Archive what the selection picks and the archive does not hold yet.
 
     Nothing on the server is changed, unless --delete or the account says so: then exactly those messages are deleted
@@ -43,6 +50,8 @@ def backup(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **option
 
     selection, removal = Selection.take(options), Removal.take(options, shared)
     chosen = targets(accounts, options, shared, os.environ)
+    if index is not None:
+        chosen = [replace(target, index=index) for target in chosen]
     refused = removal.check(chosen, selection, now(), dry_run=dry_run)
     return running.run_each(
         chosen,

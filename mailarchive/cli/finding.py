@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mailarchive.archives.opening import open_for_reading
+from mailarchive.catalogue_file import has_full_text
 from mailarchive.errors import ArchiveError, BusyError, DiskError, MailarchiveError, UsageError
 from mailarchive.events import Warned
 from mailarchive.index import NAME, Index, SqliteFinder, fill
@@ -84,6 +85,10 @@ def opened(
     Raises:
         ArchiveError: There is no archive, or no catalogue in it.
     """
+    if not has_full_text():
+        raise ArchiveError(
+            "the SQLite of this Python cannot search words", hint="use a Python whose SQLite has FTS5; doctor tells"
+        )
     archive = open_for_reading(place.folder)
     if archive is None:
         raise ArchiveError(f"there is no archive in {place.folder}", hint="mailarchive backup makes one")
@@ -96,7 +101,7 @@ def opened(
 
 def index_mail(place: Place, screen: Screen, stop: Stop) -> None:
     """Take what a run has archived into the index; whatever goes wrong is a remark, for the mail is safe already."""
-    if not place.index or stop() is not None:
+    if not place.index or stop() is not None or not has_full_text():
         return
     try:
         with opened(place, screen, stop, query=Query(), tell=type(screen) not in (Plain, JsonLines)):

@@ -19,7 +19,6 @@ from mailarchive.backup import backup
 from mailarchive.catalogue import SqliteCatalogue
 from mailarchive.cli.background import Background
 from mailarchive.cli.consent import Consent
-from mailarchive.cli.finding import Place, index_mail
 from mailarchive.cli.options import open_screen, show_traceback
 from mailarchive.cli.proving import proof_of
 from mailarchive.cli.zone import now
@@ -355,10 +354,12 @@ def _carry_out(
         # Only now: a Ctrl-C at the password prompt or while connecting ends the program at once.
         with interrupt:
             finished = job(source, archive, catalogue)
-    if not dry_run:
+    if run.command == "backup" and target.index and not dry_run:
+        from mailarchive.cli.finding import Place, index_mail
+
         # The run is over and everything is closed, so nothing of it waits for this or can suffer from it.
         with interrupt:
-            index_mail(Place(target.name, target.archive, target.index), screen, interrupt)
+            index_mail(Place(target.name, target.archive), screen, interrupt)
     return finished.exit_code
 
 

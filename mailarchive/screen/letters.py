@@ -192,12 +192,14 @@ def _text(octets: Octets, parts: list[Part], *, html: bool) -> tuple[str, bool]:
 
 def _texts(octets: Octets, parts: list[Part], wanted: list[Part]) -> tuple[str, bool]:
     pieces: list[str] = []
-    room = _TEXT
+    room, is_cut = _TEXT, False
     for part in parts:
         if part.is_message and wanted:
             letter = reading.read(octets[part.begin : min(part.begin + headers.HEAD, part.end)], body=False)
             pieces.append(f"--- message {part.number}: {letter.sender}: {letter.subject}")
-        elif part in wanted and room > 0:
+        elif part in wanted:
+            if part.end - part.begin > room and sum(map(len, reading.decoded(octets, part))) > room:
+                is_cut = True
             pieces.append(reading.text(octets, part, room).strip("\n"))
-            room -= len(pieces[-1])
-    return "\n\n".join(pieces), room <= 0
+            room = max(0, room - len(pieces[-1]))
+    return "\n\n".join(pieces), is_cut

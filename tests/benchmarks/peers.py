@@ -73,9 +73,9 @@ def environment(target: Target, place: Path) -> dict[str, str]:
 
 
 def archive_arguments(target: Target, place: Path) -> list[str]:
-    """Give the arguments of our own command; the archive is `archive` below the folder."""
+    """Give the arguments of our own command; the archive is `archive` below the folder, without an index."""
     url = f"{'imap' if target.protocol == 'imap' else 'pop'}+insecure://{target.user}@{_HOST}:{target.port}"
-    return ["-q", "backup", url, "--to", str(place / "archive")]
+    return ["-q", "backup", url, "--to", str(place / "archive"), "--no-index"]
 
 
 def _mailarchive(target: Target, place: Path) -> list[str]:

@@ -453,3 +453,20 @@ def test_an_archive_that_cannot_be_written_is_searched(archive: Path, tmp_path: 
             assert mailarchive("show", ID, "--archive", place / str(there)).code == 0
     finally:
         subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_a_backup_leaves_the_index_to_the_first_search(
+    server: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """With --no-index, or the variable of it; a dry run and a prune never fill it."""
+    folder = tmp_path / "archive"
+    url = plain_url(server.imap_port, "kim")
+    if how == "variable":
+        monkeypatch.setenv("MAILARCHIVE_BACKUP_NO_INDEX", "1")
+    assert mailarchive("-q", "backup", url, "--to", folder, *(["--no-index"] if how == "option" else [])).code == 0
+    assert mailarchive("-q", "backup", url, "--to", folder, "--dry-run").code == 0
+    assert mailarchive("-q", "prune", url, "--archive", folder, "--before", "1990", "--yes").code == 0
+    assert not index_of(folder).exists()
+    assert ids(folder, "invoice") == [ID]
+    assert index_of(folder).exists()

@@ -124,22 +124,23 @@ def _index(archive: OpenArchive, place: Place, *, lasting: bool) -> Index:
 def _fill(index: Index, archive: OpenArchive, query: Query, *, screen: Screen, stop: Stop, tell: bool) -> None:
     """Read what is not indexed yet: all of it for an index that is kept, else what the query cannot do without."""
     condition, values = ("1", []) if index.lasting else SqliteFinder(index).necessary(query)
-    waiting = index.waiting(condition, values)
-    if not waiting:
+    behind = index.behind(condition, values)
+    if not behind:
         return
-    shown = _Shown(len(waiting)) if tell and len(waiting) >= _WORTH_TELLING else None
+    shown = _Shown(behind) if tell and behind >= _WORTH_TELLING else None
     try:
         fill(
             index,
             archive.mail,
-            waiting,
+            index.waiting(condition, values),
             stop=stop,
             progress=shown or (lambda _: None),
             body=index.lasting or _needs_texts(query),
         )
-    except BusyError:
-        what = f"another program is filling the index of {archive.path}; {messages(len(waiting))} may be missing"
-        screen(Warned(what, serious=False))
+    except (BusyError, DiskError) as error:
+        busy = isinstance(error, BusyError)
+        why = f"another program is filling the index of {archive.path}" if busy else error.message
+        screen(Warned(f"{why}; {messages(behind)} may be missing", serious=False))
     finally:
         if shown is not None:
             shown.clear()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from mailarchive.errors import ArchiveError, DiskError
+from mailarchive.errors import ArchiveError
 from mailarchive.reading import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from mailarchive.index.store import Index, Waiting
     from mailarchive.model import Location
@@ -36,7 +36,7 @@ class Readable(Protocol):
 def fill(
     index: Index,
     archive: Readable,
-    waiting: Sequence[Waiting],
+    waiting: Iterable[Waiting],
     *,
     stop: Callable[[], object],
     progress: Callable[[int], None] = lambda _: None,
@@ -55,7 +55,8 @@ def fill(
     Raises:
         BusyError: Another process is at it.
     """
-    done = letters = 0
+    done = count = letters = 0
+    stopped = False
     batch: list[tuple[Waiting, Letter]] = []
     for count, each in enumerate(waiting, 1):
         letter = _letter(archive, each, body=body)
@@ -63,15 +64,20 @@ def fill(
             batch.append((each, letter))
             letters += len(letter.body)
         stopped = stop() is not None
-        if len(batch) >= _BATCH_MESSAGES or letters >= _BATCH_LETTERS or stopped or count == len(waiting):
+        if stopped or len(batch) >= _BATCH_MESSAGES or letters >= _BATCH_LETTERS:
             index.add(batch)
             done += len(batch)
             batch, letters = [], 0
-        if count % 100 == 0 or count == len(waiting):
+        if count % 100 == 0:
             progress(count)
         if stopped:
             break
-    return done
+    if batch:
+        index.add(batch)
+    if count and not stopped:
+        index.settle()
+    progress(count)
+    return done + len(batch)
 
 
 def _letter(archive: Readable, waiting: Waiting, *, body: bool) -> Letter | None:
@@ -84,8 +90,6 @@ def _letter(archive: Readable, waiting: Waiting, *, body: bool) -> Letter | None
             room -= len(pieces[-1])
             if room <= 0:
                 break
-    except DiskError:
-        raise
     except ArchiveError:
         return None
     return read(b"".join(pieces), body=body)

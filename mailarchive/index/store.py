@@ -36,6 +36,11 @@ VERSION: Final = 1
 
 _MODES: Final = ("mode=rw", "mode=ro", "mode=ro&immutable=1")
 _PARTS: Final = ("", "-wal", "-shm", "-journal")
+_PAGE: Final = 2000
+_PLACES = (
+    "known.content c CROSS JOIN known.placement p ON p.content = c.id CROSS JOIN known.mailbox m ON m.id = p.mailbox"
+)
+_UNKNOWN = "NOT EXISTS (SELECT 1 FROM letter l WHERE l.digest = c.digest)"
 _INSTANT = "CAST(strftime('%s', p.internal_date) AS INTEGER)"
 _SCHEMA = """
     CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -105,16 +110,61 @@ class Index:
         with self._mapped():
             yield self.db
 
-    def waiting(self, condition: str = "1", values: Sequence[object] = ()) -> list[Waiting]:
-        """Give what is not indexed yet, of that which fulfils a condition on `p`, a placement, and `c`, its content."""
-        query = (
-            f"SELECT c.digest, min(p.location), max({_INSTANT}) FROM known.placement p"  # noqa: S608 - ours
-            " JOIN known.content c ON c.id = p.content JOIN known.mailbox m ON m.id = p.mailbox"
-            f" WHERE {condition} AND NOT EXISTS (SELECT 1 FROM letter l WHERE l.digest = c.digest)"
-            " GROUP BY c.id ORDER BY min(p.location)"
-        )
+    def behind(self, condition: str = "1", values: Sequence[object] = ()) -> int:
+        """Count what is not indexed yet, of that which fulfils a condition as `waiting` takes it."""
+        query = f"SELECT count(DISTINCT c.id) FROM {_PLACES} WHERE c.id > ? AND {condition} AND {_UNKNOWN}"  # noqa: S608 - ours
         with self.reading() as db:
-            return [Waiting(digest_of(key), Location(place), at) for key, place, at in db.execute(query, values)]
+            return int(db.execute(query, (self._reached(), *values)).fetchone()[0])
+
+    def waiting(self, condition: str = "1", values: Sequence[object] = ()) -> Iterator[Waiting]:
+        """Give what is not indexed yet, of that which fulfils a condition on `p`, a placement, and `c`, its content.
+
+        It holds a few thousand at a time, and messages may be taken in meanwhile.
+        """
+        query = (
+            f"SELECT c.id, c.digest, min(p.location), max({_INSTANT}) FROM {_PLACES}"  # noqa: S608 - ours
+            f" WHERE c.id > ? AND {condition} AND {_UNKNOWN} GROUP BY c.id ORDER BY c.id LIMIT {_PAGE}"
+        )
+        last = self._reached()
+        while True:
+            with self.reading() as db:
+                rows = db.execute(query, (last, *values)).fetchall()
+            for number, key, place, at in rows:
+                last = number
+                yield Waiting(digest_of(key), Location(place), at)
+            if len(rows) < _PAGE:
+                return
+
+    def settle(self) -> None:
+        """Note how far everything is indexed, so that the next look begins there.
+
+        The note is good only for this very file of a catalogue: another one may have given its numbers otherwise.
+        """
+        first = self._reached()
+        with self._mapped():
+            missing = self.db.execute(
+                "SELECT min(c.id) FROM known.content c WHERE c.id > ? AND"  # noqa: S608 - ours
+                f" {_UNKNOWN}",
+                (first,),
+            ).fetchone()[0]
+            last = self.db.execute("SELECT max(id) FROM known.content").fetchone()[0] or 0
+            reached = missing - 1 if missing is not None else last
+            if reached > first:
+                note = f"{self._file}:{reached}:{self._digest(reached)}"
+                self.db.execute("INSERT OR REPLACE INTO fact VALUES ('reached', ?)", (note,))
+
+    def _reached(self) -> int:
+        """Give the number of a content up to which all are indexed; 0 if none is known."""
+        with self._mapped():
+            row = self.db.execute("SELECT value FROM fact WHERE key = 'reached'").fetchone()
+            file, _, rest = (row[0] if row else "").partition(":")
+            number, _, digest = rest.partition(":")
+            valid = number.isdecimal() and file == self._file and digest == self._digest(int(number))
+        return int(number) if valid else 0
+
+    def _digest(self, number: int) -> str:
+        row = self.db.execute("SELECT hex(digest) FROM known.content WHERE id = ?", (number,)).fetchone()
+        return str(row[0]) if row else ""
 
     def add(self, letters: Iterable[tuple[Waiting, Letter]]) -> None:
         """Take in messages, in one transaction; those that are there by now are left alone.
@@ -195,6 +245,7 @@ class Index:
     def _attach(self, catalogue: Path) -> None:
         if not catalogue.is_file() or catalogue.is_symlink():
             raise ArchiveError(f"the catalogue {catalogue} is gone", hint="mailarchive reindex makes it from the files")
+        self._file = str(catalogue.stat().st_ino)
         # Nothing is written, but only who might takes SQLite's own files away again that even a look makes. Where
         # nothing can be written beside it, SQLite needs to be told that nobody else writes either.
         for mode in _MODES:

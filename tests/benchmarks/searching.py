@@ -118,7 +118,7 @@ def measure(folder: Path, octets: int, writer: Writer) -> None:
     with open_for_writing(folder, "imaps://kim@imap.example.org", run="x", started="00:00", remember=False) as archive:
         path = archive.catalogue.with_name(NAME)
         with closing(Index(path, archive.catalogue, archive.marker.id)) as index:
-            waiting = index.waiting()
+            waiting = list(index.waiting())
             begun = time.process_time()
             fill(index, archive.mail, waiting, stop=lambda: None)
             spent = time.process_time() - begun

@@ -466,7 +466,7 @@ def test_two_that_fill_at_once_take_each_message_in_once(mail: Mail) -> None:
     """The second leaves alone what the first has taken in meanwhile."""
     path = mail.folder / NAME
     with closing(Index(path, mail.catalogue, ID)) as one, closing(Index(path, mail.catalogue, ID)) as other:
-        waiting = one.waiting()
+        waiting = list(one.waiting())
         assert fill(other, mail, other.waiting(), stop=lambda: None) == 6
         fill(one, mail, waiting, stop=lambda: None)
         with one.reading() as db:
@@ -494,10 +494,11 @@ def test_filling_stops_when_it_is_told_and_keeps_what_it_has(mail: Mail) -> None
     with closing(Index(mail.folder / NAME, mail.catalogue, ID)) as index:
         answers = iter([None, None, "stop"])
         assert fill(index, mail, index.waiting(), stop=lambda: next(answers)) == 3
-        assert len(index.waiting()) == 3
+        assert index.behind() == 3
         told: list[int] = []
         assert fill(index, mail, index.waiting(), stop=lambda: None, progress=told.append) == 3
         assert told[-1] == 3
+        assert index.behind() == 0
 
 
 def test_f125_a_message_that_breaks_its_reader_is_indexed_by_what_was_readable(tmp_path: Path) -> None:
@@ -539,3 +540,51 @@ def test_a_search_in_a_thread_beside_a_writer_sees_whole_messages(mail: Mail) ->
     thread.join()
     assert failed == []
     assert len(mail.ask("w")) == 10
+
+
+def test_a_look_begins_where_the_last_one_ended(mail: Mail) -> None:
+    """What is indexed is not looked at again, and what cannot be read is not forgotten."""
+    lost = Location("INBOX/7/2")
+    octets = mail.octets.pop(lost)
+    with mail.finder() as finder:
+        index = finder._index
+        assert (index.behind(), index._reached()) == (1, 1)
+        mail.octets[lost] = octets
+        assert fill(index, mail, index.waiting(), stop=lambda: None) == 1
+        assert (index.behind(), index._reached()) == (0, 6)
+        mail.put("Work", message("seven", "a@b", "new"), NOW)
+        assert index.behind() == 1
+
+
+@pytest.mark.parametrize("how", ["anew", "renumbered"])
+def test_another_catalogue_is_looked_at_from_its_beginning(mail: Mail, how: str) -> None:
+    """Whose numbers mean other messages, also if it lies in the same place."""
+    mail.ask("invoice")
+    extra = message("seven", "a@b", "new")
+    if how == "renumbered":
+        with closing(sqlite3.connect(mail.catalogue)) as db:
+            db.execute("PRAGMA foreign_keys = OFF")
+            db.execute("UPDATE content SET id = id + 100")
+            db.execute("UPDATE placement SET content = content + 100")
+            db.commit()
+        mail.put("Work", extra, NOW)
+        with closing(sqlite3.connect(mail.catalogue)) as db:
+            db.execute("PRAGMA foreign_keys = OFF")
+            (number,) = db.execute("SELECT max(id) FROM content").fetchone()
+            db.execute("UPDATE content SET id = 2 WHERE id = ?", (number,))
+            db.execute("UPDATE placement SET content = 2 WHERE content = ?", (number,))
+            db.commit()
+    else:
+        mail.catalogue.rename(mail.folder / "aside")
+        mail.put("Work", extra, NOW)
+        for location in [place for place in mail.octets if place.startswith(("INBOX", "Work", "Lists"))]:
+            mail.put(location.partition("/")[0], mail.octets[location], NOW)
+    assert [each.subject for each in mail.ask("new")] == ["seven"]
+    assert len(mail.ask("grundriss", once=True)) == 1
+
+
+def test_pages_are_taken_in_one_after_the_other(mail: Mail, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message once, however many there are."""
+    monkeypatch.setattr(store, "_PAGE", 2)
+    assert len(mail.ask("", once=True)) == 6
+    assert mail.reads == 6

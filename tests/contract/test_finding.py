@@ -19,7 +19,7 @@ from mailarchive.catalogue import SqliteCatalogue
 from mailarchive.errors import ArchiveError, BusyError, MissingError, UsageError
 from mailarchive.index import NAME, Index, SqliteFinder, fill, store
 from mailarchive.model import UID, UIDL, Digest, Location, Placement
-from mailarchive.query import parse
+from mailarchive.query import Field, Query, Words, parse
 from mailarchive.reading import Letter
 
 if TYPE_CHECKING:
@@ -337,6 +337,12 @@ def test_no_query_is_an_error_of_the_engine(ready: SqliteFinder, text: str) -> N
     yes = {each.digest for each in ready.find(asked)}
     no = {each.digest for each in ready.find(opposite)}
     assert (yes | no, yes & no) == (every, set())
+
+
+@pytest.mark.parametrize("text", ['x" OR "notice', 'nowhere"', '"', 'invoice" NOT "x', "subject : invoice"])
+def test_a_word_that_holds_quotes_is_a_word_all_the_same(ready: SqliteFinder, text: str) -> None:
+    """The grammar gives none such; whoever else makes a query is not trusted for that."""
+    assert list(ready.find(Query(text, Words(Field.ANYWHERE, text)))) == []
 
 
 # The file

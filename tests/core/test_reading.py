@@ -261,6 +261,7 @@ def test_f126_hostile_mail_costs_little_and_never_raises(octets: bytes) -> None:
     assert len(told.subject) <= 8 * 1024
     found = list(reading.parts(octets))
     assert len(found) <= 1000
+    assert all(part.number.count(".") <= 20 for part in found)
     assert sum(len(piece) for part in found[:20] for piece in reading.decoded(octets, part)) <= len(octets) * 20
 
 

@@ -84,9 +84,10 @@ def opened(
 
     Raises:
         ArchiveError: There is no archive, or no catalogue in it.
+        UsageError: This Python cannot search words.
     """
     if not has_full_text():
-        raise ArchiveError(
+        raise UsageError(
             "the SQLite of this Python cannot search words", hint="use a Python whose SQLite has FTS5; doctor tells"
         )
     archive = open_for_reading(place.folder)

@@ -237,7 +237,7 @@ def test_a_disk_that_fails_is_told(account: Path, monkeypatch: pytest.MonkeyPatc
     assert "cannot be synced" in found["disk"]["text"]
 
 
-def test_without_fts5_searching_is_slower_and_nothing_else(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_fts5_searching_is_missing_and_nothing_else(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A warning."""
     assert account.is_dir()
     monkeypatch.setattr(doctoring, "has_full_text", lambda: False)

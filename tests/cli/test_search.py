@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailarchive.archives.opening import open_for_reading, open_for_writing
+from mailarchive.cli import finding
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
+from mailarchive.errors import ExitCode
 from mailarchive.index import store as index_store
+from mailarchive.screen.plain import Plain
 from tests.cli.terminal import at_a_terminal
 from tests.command import mailarchive, plain_url
 
@@ -287,6 +290,37 @@ def test_an_index_that_cannot_be_filled_does_not_fail_a_backup(server: DemoServe
     assert result.code == 0
     assert "the new mail is not in the index yet" in result.err
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_without_fts5_a_search_says_so_and_a_backup_does_not_mind(
+    server: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a matter of the Python, which `doctor` looks at."""
+    monkeypatch.setattr(finding, "has_full_text", lambda: False)
+    folder = tmp_path / "archive"
+    result = mailarchive("backup", plain_url(server.imap_port, "kim"), "--to", folder)
+    assert (result.code, result.err) == (0, "")
+    assert not index_of(folder).exists()
+    result = mailarchive("search", "invoice", "--archive", folder)
+    assert (result.code, result.out) == (2, "")
+    assert "cannot search words" in result.err
+
+
+def test_an_interrupted_run_leaves_the_index_alone(archive: Path) -> None:
+    """A signal is never answered by more work."""
+    index_of(archive).unlink()
+    finding.index_mail(finding.Place("x", archive), Plain(None, None), lambda: ExitCode.TERMINATE)
+    assert not index_of(archive).exists()
+
+
+def test_an_archive_of_mbox_files_is_searched_and_read(server: DemoServer, tmp_path: Path) -> None:
+    """The octets are those that the server sent."""
+    folder = tmp_path / "archive"
+    url = plain_url(server.imap_port, "kim")
+    assert mailarchive("-q", "backup", url, "--to", folder, "--format", "mbox").code == 0
+    assert ids(folder, "final notice -in:INBOX") == [ID]
+    assert mailarchive("show", ID[:9], "--raw", "--to", tmp_path / "out", "--archive", folder).code == 0
+    assert (tmp_path / "out").read_bytes() == INVOICE
 
 
 # Show

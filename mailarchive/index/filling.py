@@ -22,7 +22,7 @@ LOOK: Final = 16 * 1024 * 1024
 """Octets of a message that are looked at: what is behind the largest attachments is not indexed."""
 
 _BATCH_MESSAGES = 1000
-_BATCH_LETTERS = 16 * 1024 * 1024
+_BATCH_LETTERS = 4 * 1024 * 1024
 
 
 class Readable(Protocol):

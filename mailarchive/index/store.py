@@ -56,7 +56,7 @@ _SCHEMA = """
         content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
     );
     -- Octets of words that are gathered before they are written: fewer pieces to be merged.
-    INSERT INTO words (words, rank) VALUES ('hashsize', 33554432)
+    INSERT INTO words (words, rank) VALUES ('hashsize', 8388608)
 """
 _SHORT: Final = 500
 """Characters of a field in a list."""
@@ -217,7 +217,7 @@ class Index:
             if path is not None:
                 self.db.execute(f"PRAGMA journal_mode = {'TRUNCATE' if self._network else 'WAL'}")
             self.db.execute("PRAGMA synchronous = NORMAL")
-            self.db.execute("PRAGMA cache_size = -32768")
+            self.db.execute("PRAGMA cache_size = -16384")
             self._prepare()
         except BaseException:
             self.db.close()

@@ -18,18 +18,26 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
-_GRAMMAR = """\b
-Words and "phrases" are looked for in subject, sender, recipients, text and names of attachments; case and accents
-do not count, and invoic* finds longer words too. Besides:
-  from: to: cc: subject: list: filename:   words in one field (to: means To and Cc)
-  in:PATTERN                               the mailbox; * and ? are wildcards
-  older_than:1y newer_than:90d             by age: y, m (months), w, d
-  before:2024-03 after:2024                by date of receipt
-  larger:5M smaller:500K                   by size
-  has:attachment is:flagged is:unread is:read is:answered
-  id:3f2a                                  the ID begins so
-All terms must be met; OR, -term and (parentheses) say otherwise. Put quotes around what your shell would change:
-  mailarchive search 'from:anna (invoice OR "final notice") -in:Junk newer_than:2y'"""
+_GRAMMAR = """\
+Words and "phrases" are looked for in subject, sender, recipients, text and names of attachments. Case and accents do
+not count, and invoic* finds longer words too.
+
+\b
+from: to: cc: subject: list: filename:  words in one field (to: is To and Cc)
+in:PATTERN                              the mailbox; * and ? are wildcards
+older_than:1y newer_than:90d            age, in y, m (months), w or d
+before:2024-03 after:2024               date of receipt
+larger:5M smaller:500K                  size
+has:attachment                          or is:flagged is:unread is:read
+                                        is:answered
+id:3f2a                                 the ID begins so
+
+All terms must be met; OR, a minus before a term, and parentheses say otherwise. Put quotes around what your shell
+would change:
+
+\b
+  mailarchive search 'from:anna (invoice OR "final notice") -in:Junk'
+"""
 
 
 class QueryCommand(click.Command):

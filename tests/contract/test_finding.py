@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mailarchive.catalogue import SqliteCatalogue
@@ -320,7 +320,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteFinder]:
         yield finder
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(max_examples=300)
 @given(text=QUERIES)
 @example(text='"a" OR rowid:1')
 @example(text='subject:"x\'); DROP TABLE letter; --"')
@@ -337,6 +337,57 @@ def test_no_query_is_an_error_of_the_engine(ready: SqliteFinder, text: str) -> N
     yes = {each.digest for each in ready.find(asked)}
     no = {each.digest for each in ready.find(opposite)}
     assert (yes | no, yes & no) == (every, set())
+
+
+Tree = tuple[str, "tuple[Tree, ...] | str"]
+SIMPLE = ("invoice", "final", "anna", "plan", "from:anna", "in:INBOX", "is:read", "has:attachment", '"final notice"')
+TREES: st.SearchStrategy[Tree] = st.recursive(
+    st.sampled_from(SIMPLE).map(lambda text: ("atom", text)),
+    lambda inner: st.one_of(
+        inner.map(lambda tree: ("not", (tree,))),
+        st.lists(inner, min_size=2, max_size=4).map(lambda trees: ("or", tuple(trees))),
+        st.lists(inner, min_size=2, max_size=4).map(lambda trees: ("and", tuple(trees))),
+    ),
+    max_leaves=20,
+)
+
+
+def written(tree: Tree) -> str:
+    """Write a tree as a query."""
+    kind, inner = tree
+    if isinstance(inner, str):
+        return inner
+    parts = [written(each) for each in inner]
+    return f"-({parts[0]})" if kind == "not" else "(" + (" OR " if kind == "or" else " ").join(parts) + ")"
+
+
+def worked_out(tree: Tree, atoms: dict[str, frozenset[str]], every: frozenset[str]) -> frozenset[str]:
+    """Work out by sets what a tree finds."""
+    kind, inner = tree
+    if isinstance(inner, str):
+        return atoms[inner]
+    parts = [worked_out(each, atoms, every) for each in inner]
+    if kind == "not":
+        return every - parts[0]
+    return frozenset.union(*parts) if kind == "or" else frozenset.intersection(*parts)
+
+
+def found_ids(finder: SqliteFinder, text: str) -> frozenset[str]:
+    """Search."""
+    return frozenset(each.id for each in finder.find(parse(text, now=NOW)))
+
+
+@pytest.fixture(scope="module")
+def atoms(ready: SqliteFinder) -> dict[str, frozenset[str]]:
+    """Give what each single term finds, and all under the empty one."""
+    return {text: found_ids(ready, text) for text in ("", *SIMPLE)}
+
+
+@settings(max_examples=200)
+@given(tree=TREES)
+def test_terms_are_joined_as_sets_are(ready: SqliteFinder, atoms: dict[str, frozenset[str]], tree: Tree) -> None:
+    """Whatever lies in whatever: the same as by set algebra over what the single terms find."""
+    assert found_ids(ready, written(tree)) == worked_out(tree, atoms, atoms[""])
 
 
 @pytest.mark.parametrize("text", ['x" OR "notice', 'nowhere"', '"', 'invoice" NOT "x', "subject : invoice"])

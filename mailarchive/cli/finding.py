@@ -7,6 +7,7 @@ way. What cannot be kept beside the mail is made for this one search.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from mailarchive.cli.options import Shared
     from mailarchive.ports import Stop
     from mailarchive.screen import Screen
+
+SPARE: Final = 200 * 1000 * 1000
+"""Octets of a disk that an index leaves for mail."""
 
 _WORTH_TELLING: Final = 500
 """Messages to be read before a search; fewer take no time that anybody notices."""
@@ -128,13 +132,17 @@ def _fill(index: Index, archive: OpenArchive, query: Query, *, screen: Screen, s
     behind = index.behind(condition, values)
     if not behind:
         return
+    if index.lasting and _is_full(archive.path):
+        what = f"the disk of {archive.path} is nearly full, so its index is not filled"
+        screen(Warned(f"{what}; {messages(behind)} may be missing", serious=False))
+        return
     shown = _Shown(behind) if tell and behind >= _WORTH_TELLING else None
     try:
         fill(
             index,
             archive.mail,
             index.waiting(condition, values),
-            stop=stop,
+            stop=lambda: stop() or (index.lasting and _is_full(archive.path)) or None,
             progress=shown or (lambda _: None),
             body=index.lasting or _needs_texts(query),
         )
@@ -153,6 +161,12 @@ def _needs_texts(query: Query) -> bool:
         isinstance(term, Attachment) or (isinstance(term, Words) and term.field in (Field.ANYWHERE, Field.FILENAME))
         for term in query.terms()
     )
+
+
+def _is_full(folder: Path) -> bool:
+    """Tell whether a disk has no room for what can be done without."""
+    state = os.statvfs(folder)
+    return state.f_bavail * state.f_frsize < SPARE
 
 
 class _Shown:

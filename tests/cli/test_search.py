@@ -306,6 +306,15 @@ def test_without_fts5_a_search_says_so_and_a_backup_does_not_mind(
     assert "cannot search words" in result.err
 
 
+def test_an_index_leaves_the_last_of_a_disk_to_mail(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not filled then, and a search says what may be missing."""
+    index_of(archive).unlink()
+    monkeypatch.setattr(finding, "SPARE", 2**62)
+    result = mailarchive("search", "invoice", "--archive", archive)
+    assert (result.code, result.out) == (0, "")
+    assert "nearly full, so its index is not filled; 62 messages may be missing" in result.err
+
+
 def test_an_interrupted_run_leaves_the_index_alone(archive: Path) -> None:
     """A signal is never answered by more work."""
     index_of(archive).unlink()

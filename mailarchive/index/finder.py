@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     from mailarchive.query import Query, Term
 
 _AT_ONCE: Final = 500
+_PAGE: Final = 5000
+
+_MANY: Final = 2000
+"""Answers of a word, after which it is quicker to go through all messages by date than to sort them."""
+
 _NUMBERS = count()
 """Of temporary tables: somebody may still read another answer."""
 
@@ -115,16 +120,34 @@ class SqliteFinder:
 
 def _candidates(db: sqlite3.Connection, words: str, rest: list[Term]) -> Iterator[int]:
     """Give the numbers of messages that may be answers, newest first."""
-    where = "1"
-    values: list[object] = []
     if words:
-        where, values = "l.id IN (SELECT rowid FROM words WHERE words MATCH ?)", [words]
-    elif len(rest) == 1 and isinstance(rest[0], Id):
-        first, last = _range(rest[0].prefix)
-        where, values = "l.digest BETWEEN ? AND ?", [first, last]
-    found = db.execute(f"SELECT l.id FROM letter l WHERE {where} ORDER BY l.at DESC, l.id DESC", values)  # noqa: S608 - ours
-    # All of them at once: numbers are small, and a statement that stays open would keep others from writing.
-    return iter([number for (number,) in found.fetchall()])
+        hits = {number for (number,) in db.execute("SELECT rowid FROM words WHERE words MATCH ?", (words,))}
+        if len(hits) > _MANY:
+            return (number for number in _all(db) if number in hits)
+        return _ordered(db, "l.id IN (SELECT rowid FROM words WHERE words MATCH ?)", (words,))
+    if len(rest) == 1 and isinstance(rest[0], Id):
+        return _ordered(db, "l.digest BETWEEN ? AND ?", _range(rest[0].prefix))
+    return _all(db)
+
+
+def _ordered(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Iterator[int]:
+    """Give the numbers of a few messages."""
+    query = f"SELECT l.id FROM letter l WHERE {where} ORDER BY l.at DESC, l.id DESC"  # noqa: S608 - ours
+    # All of them at once: a statement that stays open would keep others from writing.
+    return iter([number for (number,) in db.execute(query, values).fetchall()])
+
+
+def _all(db: sqlite3.Connection) -> Iterator[int]:
+    """Give the numbers of all messages, a page at a time; one that moves to the next page meanwhile is told once."""
+    seen: set[int] = set()
+    while page := db.execute(
+        "SELECT id FROM letter ORDER BY at DESC, id DESC LIMIT ? OFFSET ?", (_PAGE, len(seen))
+    ).fetchall():
+        fresh = [number for (number,) in page if number not in seen]
+        if not fresh:
+            return
+        seen.update(fresh)
+        yield from fresh
 
 
 def _batches(numbers: Iterator[int]) -> Iterator[list[int]]:
@@ -169,7 +192,7 @@ def _value(row: tuple[Any, ...]) -> Found:
     )
 
 
-def _range(prefix: str) -> tuple[bytes, bytes]:
+def _range(prefix: str) -> tuple[object, object]:
     """Give the first and the last digest that begin with some digits."""
     return bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
 

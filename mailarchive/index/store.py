@@ -55,8 +55,9 @@ _SCHEMA = """
         subject, sender, receiver, copied, list, filename, body,
         content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
     );
-    -- Octets of words that are gathered before they are written: fewer pieces to be merged.
-    INSERT INTO words (words, rank) VALUES ('hashsize', 8388608)
+    -- Octets of words that are gathered before they are written: fewer pieces to be merged, and many together.
+    INSERT INTO words (words, rank) VALUES ('hashsize', 8388608);
+    INSERT INTO words (words, rank) VALUES ('automerge', 16)
 """
 _SHORT: Final = 500
 """Characters of a field in a list."""

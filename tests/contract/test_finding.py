@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mailarchive.catalogue import SqliteCatalogue
 from mailarchive.errors import ArchiveError, BusyError, MissingError, UsageError
 from mailarchive.index import NAME, Index, SqliteFinder, fill, store
+from mailarchive.index import finder as finder_module
 from mailarchive.model import UID, UIDL, Digest, Location, Placement
 from mailarchive.query import Field, Query, Words, parse
 from mailarchive.reading import Letter
@@ -645,3 +646,17 @@ def test_pages_are_taken_in_one_after_the_other(mail: Mail, monkeypatch: pytest.
     monkeypatch.setattr(store, "_PAGE", 2)
     assert len(mail.ask("", once=True)) == 6
     assert mail.reads == 6
+
+
+@pytest.mark.parametrize(
+    "text", ["final", "anna OR upgrade", "to:me -invoice", "", "in:INBOX", "-final", "final in:INBOX"]
+)
+def test_common_words_are_looked_up_another_way_with_the_same_answers(
+    mail: Mail, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """By going through all messages by date, a page at a time."""
+    before = [(each.id, each.mailbox) for each in mail.ask(text)]
+    monkeypatch.setattr(finder_module, "_MANY", 0)
+    monkeypatch.setattr(finder_module, "_PAGE", 2)
+    assert [(each.id, each.mailbox) for each in mail.ask(text)] == before
+    assert before

@@ -142,11 +142,12 @@ def _print(found: Iterator[_Row], shared: Shared, *, limit: int | None, ids: boo
 
 def _as_json(rows: Iterable[_Row]) -> bool:
     screen = JsonLines(sys.stdout)
-    any_found = False
+    count = 0
     for place, each in rows:
-        any_found = True
+        count += 1
         screen.record("found", record(place, each))
-    return any_found
+    screen.record("search_finished", {"found": count})
+    return count > 0
 
 
 def record(place: Place, found: Found) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import sqlite3
@@ -21,6 +22,7 @@ from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from mailarchive.errors import ExitCode
 from mailarchive.index import store as index_store
+from mailarchive.query import Query
 from mailarchive.screen.plain import Plain
 from tests.cli.terminal import at_a_terminal
 from tests.command import mailarchive, plain_url
@@ -124,8 +126,9 @@ def test_words_are_joined_and_a_minus_is_part_of_a_query(archive: Path) -> None:
 def test_json_is_one_object_a_line(archive: Path) -> None:
     """The schema first; the exact texts, harmless as JSON."""
     result = mailarchive("search", "--json", "hostile", "--archive", archive)
-    schema, found = result.events
+    schema, found, end = result.events
     assert schema["event"] == "schema"
+    assert (end["event"], end["found"]) == ("search_finished", 1)
     assert (found["event"], found["id"], found["mailbox"], found["flags"]) == ("found", BAD, "Work", [])
     assert found["subject"] == ESCAPE + " hostile"
     assert (found["size"], found["attachments"], found["date"]) == (len(HOSTILE), 1, "2024-03-02T12:00:00+00:00")
@@ -139,7 +142,7 @@ def test_a_list_has_each_message_in_each_mailbox(archive: Path) -> None:
     assert [line.split("\t")[0] for line in everything] == sorted(
         (line.split("\t")[0] for line in everything), reverse=True
     )
-    two = mailarchive("list", "invoice", "--json", "--archive", archive).events[1:]
+    two = mailarchive("list", "invoice", "--json", "--archive", archive).events[1:-1]
     assert sorted((each["mailbox"], *each["flags"]) for each in two) == [("INBOX", "\\Seen"), ("Work", "\\Flagged")]
     assert len(mailarchive("list", "in:Work", "--limit", "1", "--archive", archive).out.splitlines()) == 1
 
@@ -313,6 +316,23 @@ def test_an_index_leaves_the_last_of_a_disk_to_mail(archive: Path, monkeypatch: 
     result = mailarchive("search", "invoice", "--archive", archive)
     assert (result.code, result.out) == (0, "")
     assert "nearly full, so its index is not filled; 62 messages may be missing" in result.err
+
+
+def test_a_terminal_sees_how_far_the_reading_is(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one line, which is taken away; elsewhere nothing is written."""
+
+    class Tty(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(finding, "_WORTH_TELLING", 10)
+    for stream, shown in ((Tty(), True), (io.StringIO(), False)):
+        index_of(archive).unlink(missing_ok=True)
+        monkeypatch.setattr("sys.stderr", stream)
+        with finding.opened(finding.Place("x", archive), Plain(None, None), lambda: None, query=Query()):
+            pass
+        assert ("reading mail for the index: 62 of 62" in stream.getvalue()) is shown
+        assert stream.getvalue().endswith("\r\x1b[K") is shown
 
 
 def test_an_interrupted_run_leaves_the_index_alone(archive: Path) -> None:

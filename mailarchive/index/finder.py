@@ -138,16 +138,12 @@ def _ordered(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> 
 
 
 def _all(db: sqlite3.Connection) -> Iterator[int]:
-    """Give the numbers of all messages, a page at a time; one that moves to the next page meanwhile is told once."""
-    seen: set[int] = set()
-    while page := db.execute(
-        "SELECT id FROM letter ORDER BY at DESC, id DESC LIMIT ? OFFSET ?", (_PAGE, len(seen))
-    ).fetchall():
-        fresh = [number for (number,) in page if number not in seen]
-        if not fresh:
-            return
-        seen.update(fresh)
-        yield from fresh
+    """Give the numbers of all messages, a page at a time; what new ones push onto the next page is told once."""
+    query = "SELECT id FROM letter ORDER BY at DESC, id DESC LIMIT ? OFFSET ?"
+    offset, before = 0, frozenset[int]()
+    while page := [number for (number,) in db.execute(query, (_PAGE, offset)).fetchall()]:
+        yield from (number for number in page if number not in before)
+        offset, before = offset + len(page), frozenset(page)
 
 
 def _batches(numbers: Iterator[int]) -> Iterator[list[int]]:

@@ -117,7 +117,7 @@ def index_mail(place: Place, screen: Screen, stop: Stop) -> None:
 
 def _index(archive: OpenArchive, place: Place, *, lasting: bool) -> Index:
     """Open the index beside the mail; where none may be or can be, one that is gone afterwards."""
-    path = archive.catalogue.with_name(NAME) if place.index and lasting else None
+    path = archive.catalogue.with_name(NAME) if place.index and lasting and _may_write(archive) else None
     try:
         return Index(path, archive.catalogue, archive.marker.id, network=archive.network)
     except DiskError:
@@ -161,6 +161,12 @@ def _needs_texts(query: Query) -> bool:
         isinstance(term, Attachment) or (isinstance(term, Words) and term.field in (Field.ANYWHERE, Field.FILENAME))
         for term in query.terms()
     )
+
+
+def _may_write(archive: OpenArchive) -> bool:
+    """Tell whether an index beside the mail is ours to write; on another user's archive it is not."""
+    path = archive.catalogue.with_name(NAME)
+    return os.access(path if path.exists() else path.parent, os.W_OK)
 
 
 def _is_full(folder: Path) -> bool:

@@ -335,6 +335,17 @@ def test_a_terminal_sees_how_far_the_reading_is(archive: Path, monkeypatch: pyte
         assert stream.getvalue().endswith("\r\x1b[K") is shown
 
 
+def test_in_an_archive_of_another_user_a_search_reads_the_mail(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index there is not touched, and none is made."""
+    monkeypatch.setattr(finding, "_may_write", lambda _archive: False)
+    before = index_of(archive).read_bytes()
+    assert ids(archive, "invoice") == [ID]
+    assert index_of(archive).read_bytes() == before
+    index_of(archive).unlink()
+    assert ids(archive, "invoice") == [ID]
+    assert not index_of(archive).exists()
+
+
 def test_an_interrupted_run_leaves_the_index_alone(archive: Path) -> None:
     """A signal is never answered by more work."""
     index_of(archive).unlink()

@@ -25,9 +25,9 @@ from mailarchive.cli.login import login, logout
 from mailarchive.cli.options import Shared, shared_options, show_traceback
 from mailarchive.cli.prune import prune
 from mailarchive.cli.reindex import reindex
-from mailarchive.cli.status import status
 from mailarchive.cli.search import list_, search
 from mailarchive.cli.show import show
+from mailarchive.cli.status import status
 from mailarchive.cli.undo import undo
 from mailarchive.cli.verify import verify
 from mailarchive.errors import ExitCode, MailarchiveError, UsageError

@@ -70,6 +70,24 @@ class CanAppend(Protocol):
 
 
 @runtime_checkable
+class CanAppendMany(Protocol):
+    """A source that may take several messages by one command (RFC 3502)."""
+
+    @property
+    def at_once(self) -> int:
+        """How many; 1 where the server takes only one."""
+        ...
+
+    def append_many(self, mailbox: Mailbox, messages: Sequence[Appending]) -> Sequence[UID | None]:
+        """Put messages into a mailbox, all or none; gives their UIDs as `append` does.
+
+        Raises:
+            MessageError, MailboxError: As for `append`; none of them is there.
+        """
+        ...
+
+
+@runtime_checkable
 class CanFollow(Protocol):
     """An open mailbox that can say what has changed in it (RFC 7162)."""
 

@@ -108,6 +108,7 @@ class MemorySource:
         ended_at: The error with which the line dies, once, just before a step of that name.
         between: Called before each step of a deletion, for a second client that acts.
         haunted: UIDs that it calls present when it is asked once more.
+        at_once: How many messages it takes by one command.
         trash_ids: What `in_trash` finds, by object id.
         twins: What a probe shows a second time under a UID.
         leaving: Called with mailbox, UID and message just before one is removed by an order.
@@ -133,6 +134,7 @@ class MemorySource:
         self.readonly: set[str] = set()
         self.lies: set[str] = set()
         self.refusals: dict[str, str] = {}
+        self.at_once = 1
         self.ended_at: dict[str, Exception] = {}
         self.between: Callable[[str], None] = lambda _: None
         self.haunted: set[UID] = set()
@@ -197,6 +199,18 @@ class MemorySource:
         with self.step("append"):
             # Like the real one: what is put back is to stay.
             return self.add(mailbox.name, MemoryMessage(octets, message.internal_date, message.flags - {DELETED}))
+
+    def append_many(self, mailbox: Mailbox, messages: Sequence[Appending]) -> list[UID | None]:
+        """Take several messages, all or none."""
+        assert 1 < len(messages) <= self.at_once
+        octets = [b"".join(bytes(chunk) for chunk in message.chunks()) for message in messages]
+        if "append" in self.refusals:
+            raise MessageError(self.refusals["append"])
+        with self.step("append"):
+            return [
+                self.add(mailbox.name, MemoryMessage(each, message.internal_date, message.flags - {DELETED}))
+                for each, message in zip(octets, messages, strict=True)
+            ]
 
     def mailboxes(self) -> tuple[list[Mailbox], list[str]]:
         """List the mailboxes."""

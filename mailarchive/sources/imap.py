@@ -154,6 +154,15 @@ class ImapSource:
         """Put a message into a mailbox; gives its UID where the server tells it."""
         return imap_append.append(self._commands, mailbox, message)
 
+    @property
+    def at_once(self) -> int:
+        """Say how many messages one APPEND takes."""
+        return imap_append.at_once(self._commands)
+
+    def append_many(self, mailbox: Mailbox, messages: Sequence[Appending]) -> list[UID | None]:
+        """Put messages into a mailbox, all or none; gives their UIDs where the server tells them."""
+        return imap_append.append_many(self._commands, mailbox, messages)
+
     def quota(self) -> Quota | None:
         """Ask for the STORAGE quota of INBOX, the root that is fullest (RFC 9208); None without one."""
         if not self.capabilities.quota:

@@ -1,4 +1,4 @@
-"""Puts messages on an IMAP server: CREATE, APPEND, and labels on Gmail (RFC 9051 sections 6.3.4 and 6.3.12).
+"""Puts messages on an IMAP server: CREATE, APPEND (RFC 9051 sections 6.3.4 and 6.3.12, RFC 3502), and Gmail's labels.
 
 The law of this room: the octets go out as they are, in pieces; a date and flags go with them; nothing that is on the
 server is changed.
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from imapclient import imap_utf7
 
-from mailarchive.errors import MailboxError, MessageError
+from mailarchive.errors import MailboxError, MessageError, ProtocolError
 from mailarchive.model import ANSWERED, DRAFT, FLAGGED, SEEN, UID, Mailbox
 from mailarchive.sources import uid_set
-from mailarchive.sources.imap_commands import Refused, quoted
+from mailarchive.sources.imap_commands import Literal, Refused, quoted
 from mailarchive.sources.imap_expunge import Marks
 from mailarchive.sources.imap_gate import AWAY, CHANGING_LINE, Phase
 from mailarchive.sources.imap_items import GMAIL
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from mailarchive.extras import Appending
     from mailarchive.sources.imap_commands import Commands
 
-_APPENDUID = re.compile(rb"\[APPENDUID \d{1,10} (\d{1,10})\]", re.IGNORECASE)
+TOGETHER = 100
+"""Messages in one APPEND: a server holds them all until it has the last one."""
+
+_APPENDUID = re.compile(rb"\[APPENDUID \d{1,10} ([\d,:]{1,2000})\]", re.IGNORECASE)
 _KEYWORD = re.compile(r"[A-Za-z0-9!#$&'+,\-./:;<=>?@\[^_`|}~]+")
 _SYSTEM = frozenset(flag.lower() for flag in (SEEN, ANSWERED, FLAGGED, DRAFT))
 """The system flags that are given; no server takes any but those of the RFC, and a message put back is to stay."""
@@ -58,25 +61,52 @@ def append(commands: Commands, mailbox: Mailbox, message: Appending) -> UID | No
         MessageError: The server does not take this message.
         MailboxError: There is no room, or no such mailbox.
     """
-    flags = sorted(flag for flag in message.flags if flag.lower() in _SYSTEM or _KEYWORD.fullmatch(flag))
-    parts = [quoted(mailbox.wire), b"(" + " ".join(flags).encode("ascii") + b")"]
-    if message.internal_date is not None:
-        parts.append(b'"' + _date_time(message.internal_date) + b'"')
     with commands.gate.enter(Phase.RESTORING):
-        try:
-            commands.send_literal(b"APPEND", b" ".join(parts), message.size, message.chunks())
-            for _ in commands.answers():
-                commands.skip()
-        except Refused as refused:
-            if _FULL.search(refused.said) or _NO_MAILBOX.search(refused.said) or refused.patience:
-                raise refused.error(commands.wire.peer, f"the server takes nothing into {mailbox.name}") from None
-            raise MessageError(f"the server does not take it: {refused.said}") from None
-        found = _APPENDUID.search(commands.completed)
-        number = int(found.group(1)) if found else 0
-        uid = UID(number) if 1 <= number <= uid_set.HIGHEST else None
+        uid = _append(commands, mailbox, [message])[0]
         if message.labels and uid is not None and GMAIL in commands.capability:
             label(commands, mailbox, uid, message.labels)
     return uid
+
+
+def at_once(commands: Commands) -> int:
+    """Say how many messages one APPEND takes (RFC 3502); where there are labels, each message needs its UID first."""
+    return TOGETHER if "MULTIAPPEND" in commands.capability and GMAIL not in commands.capability else 1
+
+
+def append_many(commands: Commands, mailbox: Mailbox, messages: Sequence[Appending]) -> list[UID | None]:
+    """Put messages into a mailbox by one command, all or none (RFC 3502); raises what `append` does."""
+    with commands.gate.enter(Phase.RESTORING):
+        return _append(commands, mailbox, messages)
+
+
+def _append(commands: Commands, mailbox: Mailbox, messages: Sequence[Appending]) -> list[UID | None]:
+    try:
+        commands.send_literals(b"APPEND", _literals(mailbox, messages))
+        for _ in commands.answers():
+            commands.skip()
+    except Refused as refused:
+        if _FULL.search(refused.said) or _NO_MAILBOX.search(refused.said) or refused.patience:
+            raise refused.error(commands.wire.peer, f"the server takes nothing into {mailbox.name}") from None
+        raise MessageError(f"the server does not take it: {refused.said}") from None
+    found = _APPENDUID.search(commands.completed)
+    nothing: list[UID | None] = [None] * len(messages)
+    try:
+        uids = uid_set.parse(found.group(1), most=len(messages)) if found else []
+    except ProtocolError:
+        return nothing
+    return [UID(uid) for uid in uids] if len(uids) == len(messages) else nothing
+
+
+def _literals(mailbox: Mailbox, messages: Sequence[Appending]) -> Iterator[Literal]:
+    """Give each message with what stands before it: the mailbox once, then flags and date."""
+    before = [quoted(mailbox.wire)]
+    for message in messages:
+        flags = sorted(flag for flag in message.flags if flag.lower() in _SYSTEM or _KEYWORD.fullmatch(flag))
+        parts = [*before, b"(" + " ".join(flags).encode("ascii") + b")"]
+        if message.internal_date is not None:
+            parts.append(b'"' + _date_time(message.internal_date) + b'"')
+        yield Literal(b" ".join(parts), message.size, message.chunks())
+        before = []
 
 
 def unmark(commands: Commands, mailbox: Mailbox, uids: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.errors import ArchiveError, LaterError, MailboxError, ProtocolError, SignInError, UnreachableError
 from mailarchive.sources.imap_gate import Gate, Phase
@@ -80,6 +80,14 @@ class Refused(Exception):  # noqa: N818 - a value between modules of this folder
         return otherwise(f"{what}: {self.said}")
 
 
+class Literal(NamedTuple):
+    """The octets that end a command, or a part of one, and the arguments before them."""
+
+    arguments: bytes
+    size: int
+    chunks: Iterable[Chunk]
+
+
 class Commands:
     """The commands of one session; answers come in the order of the commands, several may be on their way.
 
@@ -123,29 +131,36 @@ class Commands:
         self.gate.check(command, arguments)
         self.wire.send(b"%s %s%s%s\r\n" % (self._tag(), command, b" " if arguments else b"", arguments))
 
-    def send_literal(self, command: bytes, arguments: bytes, size: int, chunks: Iterable[Chunk]) -> None:
-        """Send one command that ends in a literal of `size` octets (RFC 9051 section 4.3, RFC 7888).
+    def send_literals(self, command: bytes, literals: Iterable[Literal]) -> None:
+        """Send one command that ends in literals, each with its arguments (RFC 9051 section 4.3, RFC 7888).
 
         Raises:
-            Refused: The server does not want the literal; nothing of it was sent.
+            Refused: The server does not want one of them; it and what follows was not sent.
             ArchiveError: The chunks were not `size` octets; the line is closed.
             Whatever `chunks` raises; the line is closed, as the next command would become a part of the literal.
         """
-        self.gate.check(command, arguments)
-        plus = "LITERAL+" in self.capability or ("LITERAL-" in self.capability and size <= 4096)
-        plus = plus and size <= EAGER
-        tag = self._tag()
-        self.wire.send(b"%s %s %s {%d%s}\r\n" % (tag, command, arguments, size, b"+" if plus else b""))
+        tag = b""
+        for literal in literals:
+            self.gate.check(command, literal.arguments)
+            start = b"" if tag else b"%s %s" % (self._tag(), command)
+            tag = tag or self._tags[-1]
+            self._announce(tag, start, literal)
+            try:
+                self._send_octets(literal.chunks, literal.size)
+            except BaseException:
+                self.wire.close()
+                raise
+        self.wire.send(b"\r\n")
+
+    def _announce(self, tag: bytes, start: bytes, literal: Literal) -> None:
+        """Send the arguments before a literal, and wait until the server asks for it if it wants to be waited for."""
+        plus = "LITERAL+" in self.capability or ("LITERAL-" in self.capability and literal.size <= 4096)
+        plus = plus and literal.size <= EAGER
+        self.wire.send(b"%s %s {%d%s}\r\n" % (start, literal.arguments, literal.size, b"+" if plus else b""))
         if not plus:
             self._await_invitation(tag)
-        try:
-            self._send_octets(chunks, size)
-        except BaseException:
-            self.wire.close()
-            raise
 
     def _send_octets(self, chunks: Iterable[Chunk], size: int) -> None:
-        """Send a literal and the end of its line."""
         left = size
         for chunk in chunks:
             left -= len(chunk)
@@ -154,7 +169,6 @@ class Commands:
             self.wire.send(chunk)
         if left:
             raise ArchiveError("a message of the archive changed while it was sent")
-        self.wire.send(b"\r\n")
 
     def _await_invitation(self, tag: bytes) -> None:
         """Wait for the `+` that asks for a literal."""

@@ -412,3 +412,52 @@ def test_what_is_sent_is_what_was_archived(world: World) -> None:
     assert sent[0].internal_date == old(0).internal_date
     assert sent[0].internal_date is not None
     assert sent[0].internal_date < NOW
+
+
+def test_as_many_as_the_server_takes_go_out_at_once(world: World) -> None:
+    """With the same result, and each is written down."""
+    world.source.at_once = 4
+    finished, _ = run_undo(*world.ports)
+    assert world.facts() == world.before
+    assert world.source.steps.log.count("append") == 3
+    lines = world.archive.manifests["undo1"].durable
+    restored = [(line["mailbox"], line["was"], line["uid"]) for line in lines if line.get("type") == "restored"]
+    assert restored == [("INBOX", uid, uid + 6) for uid in range(1, 6)] + [("Work", 1, 3), ("Work", 2, 4)]
+    assert (finished.total.put_back, finished.exit_code) == (7, ExitCode.DONE)
+
+
+def test_what_is_refused_together_is_sent_one_by_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that one message stops no other, and a full account is filled to its end; the next run goes on there."""
+    world.source.at_once = 4
+    taken: list[int] = []
+
+    def append_many(*_: object) -> list[UID | None]:
+        raise MailboxError("full")
+
+    def append(mailbox: Mailbox, message: Appending) -> UID | None:
+        if len(taken) == 2:
+            raise MailboxError("full")
+        taken.append(message.size)
+        return MemorySource.append(world.source, mailbox, message)
+
+    with monkeypatch.context() as full:
+        full.setattr(world.source, "append_many", append_many)
+        full.setattr(world.source, "append", append)
+        finished, said = run_undo(*world.ports)
+    assert (finished.total.put_back, finished.total.failed, finished.exit_code) == (2, 5, ExitCode.PARTIAL)
+    assert {event.reason for event in of_type(said, NotPutBack)} == {"full"}
+    lines = world.archive.manifests["undo1"].durable
+    assert [line["was"] for line in lines if line.get("type") == "restored"] == [1, 2]
+    finished, _ = run_undo(*world.ports, run="undo2")
+    assert (finished.total.put_back, finished.total.there, finished.exit_code) == (5, 2, ExitCode.DONE)
+    assert world.facts() == world.before
+
+
+def test_a_bad_copy_among_several_stops_no_other(world: World) -> None:
+    """It is told and left out; the others go out together."""
+    world.source.at_once = 10
+    world.archive.durable[world.location(2)] = b"other"
+    finished, said = run_undo(*world.ports)
+    assert (finished.total.put_back, finished.total.failed, finished.exit_code) == (6, 1, ExitCode.ARCHIVE)
+    assert [event.reason for event in of_type(said, NotPutBack)] == ["its copy in the archive is damaged"]
+    assert world.source.steps.log.count("append") == 2

@@ -44,6 +44,9 @@ class Scripted:
     connection ends there, though what the client still sends is heard. A command that ends in a literal is answered
     once more after an answer with a line that begins with `+`.
 
+    A literal behind a literal (RFC 3502) is asked for and taken too, before the command is answered; what stands
+    between them is in `between`.
+
     Attributes:
         commands: Each command line without its tag.
         literals: What came of each literal, its first MiB.
@@ -61,6 +64,7 @@ class Scripted:
         self.commands: list[str] = []
         self.literals: list[bytes] = []
         self.unexpected: list[str] = []
+        self.between: list[str] = []
         ours, theirs = socket.socketpair()
         address = ServerAddress("imap", Security.NONE, "127.0.0.1", 143, "me")
         wire = Wire(ours, "test.example:143", timeout=timeout)
@@ -105,8 +109,18 @@ class Scripted:
             left -= len(piece)
         tail = lines.readline()
         if tail and tail != b"\r\n":
-            self.unexpected.append(tail.decode("latin-1"))
+            return self._take_next(lines, tail.decode("latin-1"))
         return bool(tail)
+
+    def _take_next(self, lines: BinaryIO, tail: str) -> bool:
+        literal = _LITERAL.search(tail.strip())
+        if literal is None:
+            self.unexpected.append(tail)
+            return True
+        self.between.append(tail.removesuffix("\r\n"))
+        if not literal[2]:
+            self._sock.sendall(b"+ more\r\n")
+        return self._take(lines, int(literal[1]))
 
     def _answer(self, tag: str, command: str) -> bytes:
         if command == "LOGOUT":

@@ -399,3 +399,44 @@ def test_a_mailbox_of_an_odd_name_is_named_as_the_server_named_it() -> None:
     command = r'^APPEND "a\\"b\\\\" \(\) \{'
     with restoring((command, GO), (command, DONE)) as (_, source):
         assert source.append(odd, message()) == 12
+
+
+MANY = ("IMAP4REV1", "MULTIAPPEND", "LITERAL-", "UIDPLUS")
+FIRST = f'APPEND "INBOX" (\\Seen) " 1-Mar-2014 10:00:00 +0100" {{{len(RAW)}+}}'
+
+
+def test_several_go_out_by_one_command() -> None:
+    """Each with its own flags and date; the large one is asked for, and each gets its UID."""
+    large = b"Subject: y\r\n\r\n" + b"y" * 5000
+    answer = b"TAG OK [APPENDUID 77 12:13,20] done\r\n"
+    with restoring((exactly(FIRST), answer), capability=MANY) as (server, source):
+        assert source.at_once > 1
+        uids = source.append_many(BOX, [message(RAW, "\\Seen", date=DATE), message(large), message(b"z", "word")])
+    assert uids == [12, 13, 20]
+    assert server.literals == [RAW, large, b"z"]
+    assert server.between == [f" () {{{len(large)}}}", " (word) {1+}"]
+
+
+@pytest.mark.parametrize("told", ["12", "12:14", "12:99999", "0:1", "13,x"])
+def test_uids_that_do_not_fit_are_no_uids(told: str) -> None:
+    """They are nobody's."""
+    answer = f"TAG OK [APPENDUID 77 {told}] done\r\n".encode()
+    with restoring((r"^APPEND", answer), capability=MANY) as (_, source):
+        assert source.append_many(BOX, [message(b"a"), message(b"b")]) == [None, None]
+
+
+def test_a_refusal_amid_several_sends_nothing_more() -> None:
+    """The line stays good: they can be sent one by one."""
+    script = [(r"APPEND .*\{2\}$", b"TAG NO [CANNOT] odd\r\n"), (r"APPEND .*\{1\}$", GO), (r"APPEND .*\{1\}$", DONE)]
+    with restoring(*script, capability=("IMAP4REV1", "MULTIAPPEND")) as (server, source):
+        with pytest.raises(MessageError):
+            source.append_many(BOX, [message(b"hi"), message(b"there")])
+        assert source.append(BOX, message(b"x")) == 12
+    assert server.literals == [b"x"]
+
+
+def test_only_a_server_that_says_so_takes_several() -> None:
+    """On Gmail each message needs its UID, for its labels."""
+    for capability, most in ((MANY, 100), (("IMAP4REV1",), 1), ((*MANY, "X-GM-EXT-1"), 1)):
+        with restoring(capability=capability) as (_, source):
+            assert source.at_once == most

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from mailarchive.backup import backup
 from mailarchive.events import Kept, Warned
+from mailarchive.finding import Found
 from mailarchive.job import Answer, Deletion
 from mailarchive.model import Run
 from mailarchive.policy import Policy
 from mailarchive.prune import prune
 from mailarchive.reindex import reindex
-from mailarchive.restore import undo
+from mailarchive.restore import restore, undo
 from tests.memory import MemoryArchive, MemoryCatalogue, MemoryMessage, MemoryRebuild, MemorySource, never
 
 if TYPE_CHECKING:
@@ -122,6 +123,51 @@ def run_undo(
         catalogue,
         of=of,
         run=_run(run, "undo", NOW),
+        report=said.append,
+        stop=options.pop("stop", never),
+        clock=lambda: 0.0,
+        **options,
+    )
+    assert said[-1] is finished
+    return finished, said
+
+
+def found_in(catalogue: MemoryCatalogue) -> list[Found]:
+    """Find everything, as a query for everything does: equal octets once for each mailbox."""
+    found: dict[tuple[str, str], Found] = {}
+    for row in catalogue.table.values():
+        found[row.mailbox, row.digest] = Found(
+            row.digest,
+            row.mailbox,
+            row.location,
+            row.size,
+            row.internal_date,
+            row.flags,
+            uidvalidity=row.uidvalidity,
+            uid=row.uid,
+        )
+    return list(found.values())
+
+
+def run_restore(
+    source: MemorySource,
+    archive: MemoryArchive,
+    catalogue: MemoryCatalogue,
+    *,
+    run: str = "restore1",
+    wanted: Sequence[Found] | None = None,
+    mail: MemoryArchive | None = None,
+    **options: Any,
+) -> tuple[RestoreFinished, list[Event]]:
+    """Put what was found back, or everything, and give the end of that and all it said."""
+    said: list[Event] = []
+    finished = restore(
+        source,
+        mail or archive,  # type: ignore[arg-type] # see above
+        archive,  # type: ignore[arg-type] # see above
+        catalogue,
+        wanted=lambda: found_in(catalogue) if wanted is None else wanted,
+        run=_run(run, "restore", NOW),
         report=said.append,
         stop=options.pop("stop", never),
         clock=lambda: 0.0,

@@ -12,7 +12,7 @@ from datetime import datetime  # noqa: TC003 - the JSON output reads these types
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
-from mailarchive.tally import Intake, Return, Tally  # noqa: TC001 - the JSON output reads these types at run time
+from mailarchive.tally import Intake, Outlet, Return, Tally  # noqa: TC001 - the JSON output reads these types at run time
 from mailarchive.usage import Usage  # noqa: TC001 - likewise
 
 if TYPE_CHECKING:
@@ -312,6 +312,53 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Exporting:
+    """An export begins: in which form, and where to."""
+
+    form: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One message was written."""
+
+    mailbox: str
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotExported:
+    """One message could not be written."""
+
+    mailbox: str
+    digest: Digest
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFinished:
+    """An export is over.
+
+    Attributes:
+        mailboxes: One row for each mailbox, in the order in which they were met. `total`: their sum.
+        files: How many were written.
+        error: One line if it was cut short, with `hint`; then nothing is left of it.
+    """
+
+    form: str
+    to: str
+    mailboxes: tuple[tuple[str, Outlet], ...]
+    total: Outlet
+    files: int
+    exit_code: ExitCode
+    seconds: float = 0.0
+    error: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """Messages that were listed have been removed since, by another hand."""
 
@@ -516,6 +563,10 @@ Event: TypeAlias = (
     | NotImported
     | ImportFinished
     | Waiting
+    | Exporting
+    | Exported
+    | NotExported
+    | ExportFinished
     | Warned
     | MailboxFinished
     | Finished

@@ -89,6 +89,36 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlet:
+    """The numbers of one mailbox, or of a whole export.
+
+    Attributes:
+        found: Messages that were to be written.
+        written: Of these, written, `size` octets of mail in all.
+        failed: Of these, not written.
+    """
+
+    found: int = 0
+    written: int = 0
+    failed: int = 0
+    size: int = 0
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many there were, and then what became of them."""
+        return self.found, self.written, self.failed
+
+    def __add__(self, other: Outlet) -> Outlet:
+        """Add two rows, column by column."""
+        return Outlet(
+            self.found + other.found,
+            self.written + other.written,
+            self.failed + other.failed,
+            self.size + other.size,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Intake:
     """The numbers of one mailbox, or of a whole run, that takes in mail of other programs.
 

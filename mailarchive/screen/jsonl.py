@@ -15,7 +15,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from mailarchive import __version__
-from mailarchive.events import Finished, ImportFinished, ReindexFinished, RestoreFinished, VerifyFinished
+from mailarchive.events import (
+    ExportFinished,
+    Finished,
+    ImportFinished,
+    ReindexFinished,
+    RestoreFinished,
+    VerifyFinished,
+)
 from mailarchive.model import Quota
 from mailarchive.screen.plain import Sink
 from mailarchive.secret import KNOWN
@@ -74,6 +81,7 @@ class JsonLines:
     def __call__(self, event: Event) -> None:
         """Write one event."""
         ends = Finished | RestoreFinished | ImportFinished | VerifyFinished | ReindexFinished
+        ends |= ExportFinished
         if isinstance(event, ends) and event.error:
             self._said = (event.error, event.hint)
         self._write({"event": event_name(event)} | plain_value(event))

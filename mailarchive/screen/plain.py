@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailarchive.errors import ExitCode
 from mailarchive.events import (
+    ExportFinished,
     Failed,
     Finished,
     Gone,
@@ -18,6 +19,7 @@ from mailarchive.events import (
     ImportFinished,
     Kept,
     MailboxFinished,
+    NotExported,
     NotImported,
     NotPutBack,
     Planned,
@@ -33,6 +35,7 @@ from mailarchive.events import (
 )
 from mailarchive.screen.reports import (
     counts,
+    export_lines,
     import_lines,
     plan_lines,
     reindex_lines,
@@ -137,6 +140,8 @@ class Plain:
             NotPutBack: self._on_not_put_back,
             RestoreFinished: self._on_restore_finished,
             NotImported: self._on_not_imported,
+            NotExported: self._on_not_exported,
+            ExportFinished: self._on_export_finished,
             ImportFinished: self._on_import_finished,
             Warned: self._on_warned,
             MailboxFinished: self._on_mailbox_finished,
@@ -255,9 +260,15 @@ class Plain:
             self._err(Line("hint: run mailarchive prune to settle it"))
 
     def _on_not_put_back(self, event: NotPutBack) -> None:
-        what = safe(event.digest.removeprefix("sha256:")[:_DIGITS])
+        self._not_done("not put back", event)
+
+    def _on_not_exported(self, event: NotExported) -> None:
+        self._not_done("not exported", event)
+
+    def _not_done(self, what: str, event: NotPutBack | NotExported) -> None:
+        digits = safe(event.digest.removeprefix("sha256:")[:_DIGITS])
         reason = safe(event.reason, limit=LONG)
-        self._note(f"not put back: {safe(event.mailbox)} {what}: {reason}", "bad", urgent=True)
+        self._note(f"{what}: {safe(event.mailbox)} {digits}: {reason}", "bad", urgent=True)
 
     def _on_not_imported(self, event: NotImported) -> None:
         where = safe(event.source, limit=LONG)
@@ -321,6 +332,14 @@ class Plain:
         else:
             width, encoding = self._width(), self._result.encoding
             self._print(import_lines(self._started, event, width=width, encoding=encoding, home=home))
+        if event.error:
+            self._complain(event.error, event.hint)
+
+    def _on_export_finished(self, event: ExportFinished) -> None:
+        self._end_waiting(event.exit_code)
+        if not self._quiet and not event.error:
+            home, encoding = os.environ.get("HOME", ""), self._result.encoding
+            self._print(export_lines(event, width=self._width(), encoding=encoding, home=home))
         if event.error:
             self._complain(event.error, event.hint)
 

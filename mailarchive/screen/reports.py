@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mailarchive.expunge import Refusal
 from mailarchive.model import ItemState, Method
 from mailarchive.screen.safe import safe
-from mailarchive.screen.tables import frees, import_table, plan_table, restore_table, result_table
+from mailarchive.screen.tables import export_table, frees, import_table, plan_table, restore_table, result_table
 from mailarchive.screen.words import (
     INDENT,
     Line,
@@ -30,6 +30,7 @@ from mailarchive.tally import Intake, Return, Tally
 
 if TYPE_CHECKING:
     from mailarchive.events import (
+        ExportFinished,
         Finished,
         ImportFinished,
         Planned,
@@ -167,6 +168,16 @@ def import_lines(
     if dry_run:
         return [*lines, Line("  nothing was changed")]
     return [*lines, *_whereabouts(finished.archive, finished.run, [], width, home)]
+
+
+def export_lines(finished: ExportFinished, *, width: int, encoding: str, home: str = "") -> list[Line]:
+    """Write what an export wrote."""
+    where = f"{finished.form}: {safe(tilde(finished.to, home), limit=_LONG)}"
+    if not finished.mailboxes:
+        return [Line(where, "title"), Line("  nothing was found")]
+    lines = [Line(where, "title"), *export_table(finished, width=width, encoding=encoding)]
+    files = "1 file" if finished.files == 1 else f"{format_count(finished.files)} files"
+    return [*lines, Line(f"  {files}")]
 
 
 def verify_lines(finished: VerifyFinished, *, home: str) -> list[Line]:

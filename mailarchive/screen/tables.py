@@ -17,9 +17,9 @@ from mailarchive.screen.safe import safe
 from mailarchive.screen.words import INDENT, WIDE, Line, cell_width, cut, encodable, format_count, format_size, pad
 
 if TYPE_CHECKING:
-    from mailarchive.events import Finished, ImportFinished, Planned, PlannedMailbox, RestoreFinished
+    from mailarchive.events import ExportFinished, Finished, ImportFinished, Planned, PlannedMailbox, RestoreFinished
     from mailarchive.screen.words import Role
-    from mailarchive.tally import Intake, Return, Tally
+    from mailarchive.tally import Intake, Outlet, Return, Tally
 
 _NAME = 16
 _SIZE = 9
@@ -92,15 +92,20 @@ def import_table(
     return _outcome(finished, header, width, encoding)
 
 
+def export_table(finished: ExportFinished, *, width: int = WIDE, encoding: str = "utf-8") -> list[Line]:
+    """Lay out what was written, a row for each mailbox and one for their sum."""
+    return _outcome(finished, ("found", "written", "failed", "bytes"), width, encoding)
+
+
 def _outcome(
-    finished: RestoreFinished | ImportFinished,
+    finished: RestoreFinished | ImportFinished | ExportFinished,
     header: tuple[str, ...],
     width: int,
     encoding: str,
 ) -> list[Line]:
     """Lay out numbers, then octets: a row for each mailbox, and one for their sum."""
 
-    def row(name: str, numbers: Return | Intake, role: Role = "") -> _Row:
+    def row(name: str, numbers: Return | Intake | Outlet, role: Role = "") -> _Row:
         cells = (*map(format_count, numbers.counts), format_size(numbers.size))
         return _Row(encodable(name, encoding), cells, "bad" if numbers.failed else role)
 

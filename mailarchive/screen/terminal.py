@@ -20,6 +20,8 @@ from rich.style import Style
 from mailarchive.events import (
     Archived,
     Deleting,
+    Exported,
+    Exporting,
     Expunged,
     Fetching,
     Imported,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from mailarchive.errors import MailarchiveError
     from mailarchive.events import (
         Event,
+        ExportFinished,
         Failed,
         Finished,
         Gone,
@@ -211,6 +214,8 @@ class Terminal(Plain):
             Restoring: self._on_restoring,
             PutBack: self._on_put_back,
             Importing: self._on_importing,
+            Exporting: self._on_exporting,
+            Exported: self._on_exported,
             Imported: self._on_imported,
             Verifying: self._on_verifying,
             Reindexing: self._on_reindexing,
@@ -296,6 +301,17 @@ class Terminal(Plain):
     def _on_import_finished(self, event: ImportFinished) -> None:
         self._end_bar()
         super()._on_import_finished(event)
+
+    def _on_exporting(self, event: Exporting) -> None:
+        self._end_bar()
+        self._bar.start(f"writing {safe(event.form)}", 0, 0)
+
+    def _on_exported(self, event: Exported) -> None:
+        self._bar.advance(1, event.size)
+
+    def _on_export_finished(self, event: ExportFinished) -> None:
+        self._end_bar()
+        super()._on_export_finished(event)
 
     def _on_verifying(self, event: Verifying) -> None:
         self._end_bar()

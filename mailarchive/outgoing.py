@@ -6,7 +6,7 @@ The law of this room: values and Protocols only. Names of files are made by us; 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,6 +51,10 @@ class ExportFolder(Protocol):
             pieces: What stands in it.
             when: The time of the file; None for the present.
         """
+        ...
+
+    def scratch(self) -> IO[bytes]:
+        """Give a file without a name, which is gone when it is closed."""
         ...
 
     def append(self, folder: Sequence[str], name: str, pieces: Iterable[Chunk]) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from mailarchive.errors import ArchiveError, UsageError, os_error
 from mailarchive.exports import names
@@ -98,6 +99,11 @@ class NewFolder:
             if when is not None:
                 _date(path, when)
         return chosen
+
+    def scratch(self) -> IO[bytes]:
+        """Give a file without a name; see `outgoing.ExportFolder`."""
+        with _mapped(self._work):
+            return tempfile.TemporaryFile(dir=self._work)
 
     def append(self, folder: Sequence[str], name: str, pieces: Iterable[Chunk]) -> None:
         """Add to a file; see `outgoing.ExportFolder`."""

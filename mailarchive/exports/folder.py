@@ -108,16 +108,19 @@ class NewFolder:
     def append(self, folder: Sequence[str], name: str, pieces: Iterable[Chunk]) -> None:
         """Add to a file; see `outgoing.ExportFolder`."""
         above = self._made_folder(folder)
-        with _mapped(above / name), os.fdopen(os.open(above / _checked(name), _MORE, 0o600), "ab") as stream:
-            start = stream.tell()
+        with _mapped(above / name):
+            # Without a buffer, out of which something could come after the cut.
+            file = os.open(above / _checked(name), _MORE, 0o600)
             try:
-                for piece in pieces:
-                    stream.write(piece)
-                stream.flush()
-            except BaseException:
-                # What a full disk left in the buffer must not come out at the end.
-                os.ftruncate(stream.fileno(), start)
-                raise
+                start = os.fstat(file).st_size
+                try:
+                    for piece in pieces:
+                        _write(file, piece)
+                except BaseException:
+                    os.ftruncate(file, start)
+                    raise
+            finally:
+                os.close(file)
 
     def _made_folder(self, parts: Sequence[str]) -> Path:
         path, done = self._work, tuple(parts)
@@ -157,6 +160,12 @@ def _new_file(above: Path, name: str) -> tuple[int, str]:
         except FileExistsError:
             chosen = _checked(names.numbered(name, number))
     raise ArchiveError(f"{above} has too many files called {name}")
+
+
+def _write(file: int, piece: Chunk) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[os.write(file, rest) :]
 
 
 def _date(path: Path, when: datetime) -> None:

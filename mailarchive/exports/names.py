@@ -39,7 +39,7 @@ def part(text: str, *, instead: str = "unnamed", most: int = LONGEST) -> str:
 
 def file_name(text: str, *, instead: str = "unnamed", most: int = LONGEST) -> str:
     """Make a name of what a sender calls a file: of the last part if it is a path; its ending stays."""
-    base = re.split(r"[\\/]", text[-1000:])[-1]
+    base = re.split(r"[\\/]", text[-1000:])[-1].lstrip(". ")
     ending = found[0] if (found := _ENDING.search(base)) else ""
     stem = part(base[: len(base) - len(ending)], instead=instead, most=most - len(ending))
     return f"{stem}{ending}"

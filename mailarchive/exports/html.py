@@ -187,7 +187,7 @@ class _Shown:
 
         chosen = self.folder.write(self.place, _harmless(name), counted())
         self.written += 1
-        return pages.File(f"../../{pages.address((*self.place, chosen))}", part.name or chosen, size)
+        return pages.File(f"../../{pages.address((*self.place, chosen))}", chosen, size)
 
     def _content_id(self, part: Part) -> str:
         head = self.octets[part.header : min(part.begin, part.header + headers.FIELD)]

@@ -19,7 +19,7 @@ LONGEST: Final = 120
 """Octets of a name in UTF-8; the smallest limit of a filesystem is 143 (eCryptfs), and numbers are put behind."""
 
 _REFUSED = re.compile(r'[\\/:*?"<>|%#&;$`\'~^{}!]')
-_BLANKS = re.compile(r"[\s_]+")
+_BLANKS = re.compile(r"\s+")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?", re.IGNORECASE)
 _ENDING = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
     from mailarchive.finding import Found
 
-MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 
 _POLICY: Final = "default-src 'none'; img-src 'self' data:; style-src 'self'; {}base-uri 'none'; form-action 'none'"
+_ADDRESS = re.compile(r"(?<=\S)\s*<[^<>]*>")
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
 _FLAGS: Final = {FLAGGED: "flagged", ANSWERED: "answered", FORWARDED: "forwarded"}
-_UNITS: Final = ("B", "KB", "MB", "GB")
+_UNITS: Final = ("B", "kB", "MB", "GB")
 
 
 class File(NamedTuple):
@@ -84,8 +88,9 @@ def month_opening(key: str) -> str:
 def month_row(found: Found, href: str) -> str:
     """Write the line of one message; `href` leads from that page to its own."""
     sender, subject, box = line(found.sender), line(found.subject) or "(no subject)", line(found.mailbox)
+    who = line(_ADDRESS.sub("", found.sender).replace('"', ""))
     return (
-        f'<tr><td class="day">{day(found.internal_date)}<td class="who" dir="auto" title="{sender}">{sender}'
+        f'<tr><td class="day">{day(found.internal_date)}<td class="who" dir="auto" title="{sender}">{who}'
         f'<td class="what" dir="auto" title="{subject}"><a href="{href}">{subject}</a>'
         f'<td class="box" dir="auto" title="{box}">{box}<td class="files">{found.attachments or ""}\n'
     )
@@ -108,7 +113,7 @@ def day(date: datetime | None) -> str:
 def index(title: str, months: Mapping[str, int], note: str) -> str:
     """Write the first page: a table of years and months, and the search."""
     years = sorted({key[:4] for key in months if key[4:5] == "-"}, reverse=True)
-    head = "".join(f"<th>{name}" for name in MONTHS)
+    head = "".join(f"<th>{name[:3]}" for name in MONTHS)
     rows = "".join(_year(year, months) for year in years)
     undated = months.get("undated", 0)
     more = f'<p><a href="months/undated.html">{undated} without a date</a></p>\n' if undated else ""

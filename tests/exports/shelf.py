@@ -85,8 +85,7 @@ def exported(
     said: list[Event] = []
     with NewFolder(to) as folder:
         finished = export(
-            shelf.found,
-            cast("Archive", shelf),
+            [("", cast("Archive", shelf), shelf.found)],
             form(folder),
             name="form",
             to=str(to),

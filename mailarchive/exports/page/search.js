@@ -42,7 +42,7 @@
     found.forEach(function (row) {
       var line = table.insertRow();
       cell(line, row[1], "day");
-      cell(line, row[2], "who");
+      cell(line, row[2].replace(/(\S)\s*<[^<>]*>/g, "$1").replace(/"/g, ""), "who").title = row[2];
       var link = document.createElement("a");
       link.href = row[0];
       link.textContent = row[3];

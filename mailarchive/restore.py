@@ -204,7 +204,8 @@ class _Job:
         mailboxes, _ = self.source.mailboxes()
         if manifest is not None and self.keeps and (batches := self.work.catalogue.open_batches()):
             reconcile.settle(self.source, self.work, batches, mailboxes, manifest, may_delete=False)
-        return {mailbox.name: mailbox for mailbox in mailboxes}
+        # A name that only holds others can be made a mailbox, and cannot be opened before.
+        return {mailbox.name: mailbox for mailbox in mailboxes if mailbox.selectable}
 
     def _each(
         self,

@@ -58,7 +58,7 @@ def run(*words: str | Path) -> Result:
 
 def total(result: Result) -> dict[str, int]:
     """Give the sums of a run that went well."""
-    assert (result.code, result.err) == (0, ""), result
+    assert (result.code, result.err) == (0, ""), [e for e in result.events if e["event"] != "put_back"]
     sums: dict[str, int] = result.end["total"]
     return sums
 
@@ -165,10 +165,9 @@ def test_another_account_keeps_what_it_got(server: Dovecot, tmp_path: Path, home
         assert said in result.err
 
 
-@pytest.mark.parametrize("after", [1, 40])
-def test_killed_in_the_middle_it_is_run_again(server: Dovecot, tmp_path: Path, seed: int, after: int) -> None:
+def test_killed_in_the_middle_it_is_run_again(server: Dovecot, tmp_path: Path, seed: int) -> None:
     """Nothing is there twice, and nothing is missing."""
-    account, before = filled(server, seed, 300)
+    account, before = filled(server, seed, 120)
     archive, empty = tmp_path / "a", user(server, "empty")
     total(run("backup", url(account), "--to", archive))
     words = ("restore", "--archive", archive, "--account", url(empty))
@@ -179,15 +178,15 @@ def test_killed_in_the_middle_it_is_run_again(server: Dovecot, tmp_path: Path, s
         said = 0
         for line in child.stdout:
             said += json.loads(line)["event"] == "put_back"
-            if said >= after:
+            if said >= 20:
                 break
         child.send_signal(signal.SIGKILL)
         child.stdout.read()
     assert child.returncode == -signal.SIGKILL
     there = sum(map(len, empty.everything().values()))
-    assert 0 < there < 300
+    assert 0 < there < 120
     sums = total(run(*words))
-    assert (sums["there"], sums["put_back"]) == (there, 300 - there)
+    assert (sums["there"], sums["put_back"]) == (there, 120 - there)
     once = {name: sorted(set(map(repr, messages))) for name, messages in before.items()}
     assert {name: sorted(map(repr, messages)) for name, messages in shown(empty.everything()).items()} == once
 

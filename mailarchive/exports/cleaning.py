@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from mailarchive.exports.tidying import tidy
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -23,6 +25,7 @@ _TAGS: Final = frozenset(
 _DROPPED: Final = frozenset({"script", "style", "title", "iframe", "object", "embed", "noscript", "template", "svg"})
 _TABLE: Final = {"align", "valign", "colspan", "rowspan"}
 _ATTRIBUTES: Final[Mapping[str, set[str]]] = {
+    "*": {"dir", "lang", "title"},
     "a": {"href"},
     "img": {"src", "alt", "width", "height"},
     "td": _TABLE,
@@ -31,7 +34,6 @@ _ATTRIBUTES: Final[Mapping[str, set[str]]] = {
     "p": {"align"},
     "div": {"align"},
     "ol": {"start", "type"},
-    "bdo": {"dir"},
 }
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s\\]*\Z", re.IGNORECASE)
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*\Z", re.IGNORECASE)
@@ -51,7 +53,7 @@ def cleaner() -> Clean | None:
             return _judged(tag, name, value.strip(), picture)
 
         return nh3.clean(
-            html,
+            tidy(html, _TAGS, _DROPPED),
             tags=set(_TAGS),
             clean_content_tags=set(_DROPPED),
             attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},

@@ -80,8 +80,7 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
-        ends = Finished | RestoreFinished | ImportFinished | VerifyFinished | ReindexFinished
-        ends |= ExportFinished
+        ends = Finished | RestoreFinished | ImportFinished | ExportFinished | VerifyFinished | ReindexFinished
         if isinstance(event, ends) and event.error:
             self._said = (event.error, event.hint)
         self._write({"event": event_name(event)} | plain_value(event))

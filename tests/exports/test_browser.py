@@ -41,7 +41,7 @@ def test_the_browser_would_run_and_fetch_it(tmp_path: Path, require: Callable[[s
     assert set(listener.beacons) == {"/beacon-img", "/beacon-script", "/beacon-css", "/beacon-name", "/beacon-frame"}
 
 
-def test_nothing_runs_and_nothing_is_fetched(tmp_path: Path, require: Callable[[str], str]) -> None:
+def test_f126_nothing_runs_and_nothing_is_fetched(tmp_path: Path, require: Callable[[str], str]) -> None:
     """On the page of the message, on that of its month, and on the first page."""
     with Listener() as listener:
         page = export(tmp_path / "out", listener.host)

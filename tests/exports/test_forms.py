@@ -179,7 +179,7 @@ png\r
 """
 
 
-def test_attachments_are_files_with_names_of_their_own(tmp_path: Path) -> None:
+def test_f126_attachments_are_files_with_names_of_their_own(tmp_path: Path) -> None:
     """Decoded; of a path only the last part; what has no name is called by its number."""
     shelf = Shelf()
     shelf.add(ATTACHED, "INBOX", date=WHEN)

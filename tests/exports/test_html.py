@@ -152,7 +152,7 @@ def pages_of(tmp_path: Path, shelf: Shelf) -> dict[str, str]:
     return pages
 
 
-def test_hostile_mail_is_text(tmp_path: Path) -> None:
+def test_f126_hostile_mail_is_text(tmp_path: Path) -> None:
     """In the title, the headers, the lists and the names of files, and nothing remote is left."""
     shelf = Shelf()
     found = shelf.add(hostile.message("tracker.example"), "<script>x</script>", date=WHEN)

@@ -59,7 +59,7 @@ def test_the_name_that_a_sender_gave(text: str, name: str) -> None:
     assert names.file_name(text) == name
 
 
-def test_any_text_makes_a_name(seed: int) -> None:
+def test_f124_any_text_makes_a_name(seed: int) -> None:
     """One part of a path that every system takes, and so does a number in it."""
     draw = random.Random(seed)
     letters = "a.\\/ \0\n\x7f\x85\u202e\u2028\U0001f600é:*%$CONauxcomlpt19-_()" + "\ud800\uffff"

@@ -80,7 +80,13 @@ def restore_table(
     finished: RestoreFinished, *, width: int = WIDE, encoding: str = "utf-8", dry_run: bool = False
 ) -> list[Line]:
     """Lay out what was put back, or what would be, a row for each mailbox and one for their sum."""
-    header = ("of the run", "to put back" if dry_run else "put back", "there already", "failed", "bytes")
+    header = (
+        "of the run" if finished.of else "found",
+        "to put back" if dry_run else "put back",
+        "there already",
+        "failed",
+        "bytes",
+    )
     return _outcome(finished, header, width, encoding)
 
 

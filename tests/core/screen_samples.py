@@ -17,6 +17,9 @@ from mailarchive.errors import ExitCode
 from mailarchive.events import (
     Archived,
     Deleting,
+    Exported,
+    ExportFinished,
+    Exporting,
     Expunged,
     Failed,
     Fetching,
@@ -30,6 +33,7 @@ from mailarchive.events import (
     Kept,
     Listing,
     MailboxFinished,
+    NotExported,
     NotImported,
     NotPutBack,
     Planned,
@@ -49,7 +53,7 @@ from mailarchive.events import (
     Warned,
 )
 from mailarchive.model import UID, UIDL, Digest, ItemState, Location, Quota
-from mailarchive.tally import Intake, Return, Tally
+from mailarchive.tally import Intake, Outlet, Return, Tally
 from mailarchive.usage import Freed, Large, Part, Usage
 
 if TYPE_CHECKING:
@@ -237,6 +241,8 @@ RUN_EVENTS: list[tuple[Event, dict[str, Any]]] = [
 ]
 """All that a run can say."""
 
+OUTLET = Outlet(found=3, written=2, failed=1, size=18)
+OUTLET_JSON = {"found": 3, "written": 2, "failed": 1, "size": 18}
 EVERY_EVENT: list[tuple[Event, dict[str, Any]]] = [
     *RUN_EVENTS,
     (Restoring("INBOX", 5, 4096), {"event": "restoring", "mailbox": "INBOX", "count": 5, "size": 4096}),
@@ -292,6 +298,30 @@ EVERY_EVENT: list[tuple[Event, dict[str, Any]]] = [
             "total": INTAKE_JSON,
             "exit_code": 3,
             "left_out": [["in Trash", 2]],
+            "seconds": 1.5,
+            "error": "",
+            "hint": "",
+        },
+    ),
+    (Exporting("eml", "/out"), {"event": "exporting", "form": "eml", "to": "/out"}),
+    (
+        Exported("INBOX", Digest("sha256:ab"), 9),
+        {"event": "exported", "mailbox": "INBOX", "digest": "sha256:ab", "size": 9},
+    ),
+    (
+        NotExported("INBOX", Digest("sha256:ab"), "it is damaged"),
+        {"event": "not_exported", "mailbox": "INBOX", "digest": "sha256:ab", "reason": "it is damaged"},
+    ),
+    (
+        ExportFinished("eml", "/out", (("INBOX", OUTLET),), OUTLET, 2, ExitCode.ARCHIVE, 1.5),
+        {
+            "event": "export_finished",
+            "form": "eml",
+            "to": "/out",
+            "mailboxes": [["INBOX", OUTLET_JSON]],
+            "total": OUTLET_JSON,
+            "files": 2,
+            "exit_code": 13,
             "seconds": 1.5,
             "error": "",
             "hint": "",

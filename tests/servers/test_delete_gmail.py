@@ -174,6 +174,19 @@ def test_each_message_is_one_file_with_a_link_for_each_label(gmail: Gmail, tmp_p
     assert (verified.code, verified.err) == (0, "")
 
 
+def test_restore_brings_each_back_once_with_its_labels(gmail: Gmail, tmp_path: Path) -> None:
+    """What the archive holds in several mailboxes is one message here; a second time there is nothing to do."""
+    archive, before = tmp_path / "a", gmail.everything()
+    assert gmail.run(archive, *DELETE).code == 0
+    result = gmail.run(archive, command="restore")
+    assert (result.code, result.err) == (0, "")
+    total = result.end["total"]
+    assert (total["put_back"], total["there"], total["failed"]) == (GOING, 2, 0)
+    assert without_uids(gmail.everything()) == without_uids(before)
+    result = gmail.run(archive, command="restore")
+    assert (result.end["total"]["put_back"], result.end["total"]["there"]) == (0, GOING + 2)
+
+
 def test_what_was_chosen_is_gone_for_good_and_undo_brings_it_back(gmail: Gmail, tmp_path: Path) -> None:
     """Out of every mailbox, and not into the trash, whose own mail stays; back with octets, flags, labels and dates."""
     archive, trash, spam = tmp_path / "a", gmail.name(TRASH), gmail.name(SPAM)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from mailarchive.errors import ArchiveError, DiskError, MailarchiveError, MessageError, worst
 from mailarchive.events import Exported, ExportFinished, Exporting, NotExported
+from mailarchive.hierarchy import Hierarchy
 from mailarchive.mboxrd import Lines
 from mailarchive.outgoing import Outgoing
 from mailarchive.tally import Outlet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from mailarchive.errors import ExitCode
     from mailarchive.events import Report
@@ -143,28 +144,3 @@ class _Export:
 
     def _count(self, each: Found, more: Outlet) -> None:
         self.rows[each.mailbox] = self.rows.get(each.mailbox, Outlet()) + more
-
-
-class Hierarchy:
-    """How the names of mailboxes are divided: their delimiters stand in the manifests, of which few are read."""
-
-    def __init__(self, archive: Archive) -> None:
-        self._lines = _mailboxes(archive)
-        self._known: dict[str, str | None] = {}
-
-    def parts(self, name: str) -> tuple[str, ...]:
-        """Cut a name at the delimiter of its server; at `/` where no manifest tells it."""
-        while name not in self._known:
-            found, delimiter = next(self._lines, (name, "/"))
-            self._known.setdefault(found, delimiter)
-        delimiter = self._known[name]
-        return tuple(name.split(delimiter)) if delimiter else (name,)
-
-
-def _mailboxes(archive: Archive) -> Iterator[tuple[str, str | None]]:
-    """Give each mailbox that a manifest speaks of, and its delimiter, the newest first."""
-    for run in reversed(archive.runs()):
-        for line in archive.told(run, lambda _: None):
-            name, delimiter = line.get("name"), line.get("delimiter")
-            if line.get("type") == "mailbox" and isinstance(name, str):
-                yield name, delimiter if isinstance(delimiter, str) and delimiter else None

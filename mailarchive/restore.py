@@ -17,6 +17,7 @@ from mailarchive.course import begin, close, report_start, tell_alerts
 from mailarchive.errors import MailarchiveError, UsageError, worst
 from mailarchive.events import RestoreFinished
 from mailarchive.extras import CanAppend, HasQuota
+from mailarchive.hierarchy import Hierarchy
 from mailarchive.job import Work
 from mailarchive.lost import Lost
 from mailarchive.lost import lost as read_lost
@@ -106,7 +107,10 @@ def restore(
 
     def read() -> list[Lost]:
         found = returning(wanted(), to)
-        return _labelled(found, source, mail) if source.capabilities.labels else found
+        mailboxes, _ = source.mailboxes()
+        if source.capabilities.labels:
+            return _labelled(found, mailboxes, mail)
+        return found if to else _renamed(found, mailboxes, Hierarchy(mail))
 
     return job.run(read)
 
@@ -134,12 +138,20 @@ def returning(found: Iterable[Found], to: str = "") -> list[Lost]:
     ]
 
 
-def _labelled(lost: Sequence[Lost], source: Source, mail: Archive) -> list[Lost]:
+def _renamed(lost: Sequence[Lost], mailboxes: Iterable[Mailbox], hierarchy: Hierarchy) -> list[Lost]:
+    """Write the names of mailboxes as the server divides them; those that it has stay as they are."""
+    there = {mailbox.name: mailbox.delimiter for mailbox in mailboxes}
+    delimiter = next(filter(None, there.values()), None)
+    names = {each.mailbox for each in lost}
+    new = {name: name if name in there else hierarchy.elsewhere(name, delimiter) for name in names}
+    return [each if new[each.mailbox] == each.mailbox else replace(each, mailbox=new[each.mailbox]) for each in lost]
+
+
+def _labelled(lost: Sequence[Lost], mailboxes: Iterable[Mailbox], mail: Archive) -> list[Lost]:
     """Choose and complete what goes where mailboxes are labels: what is in the mailbox of all goes there only.
 
     The labels are those that it had when it was archived, which only the manifests tell.
     """
-    mailboxes, _ = source.mailboxes()
     everything = {mailbox.name for mailbox in mailboxes if ALL in mailbox.special_use}
     there = {each.digest for each in lost if each.mailbox in everything}
     labels: dict[str, set[str]] = defaultdict(set)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import UTC
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
-from mailarchive import headers
+from mailarchive import headers, mbox_block
 from mailarchive.exports import names, pages
 from mailarchive.exports.attachments import file_of
 from mailarchive.exports.cleaning import cleaner
@@ -67,7 +66,8 @@ class Html:
         """Write the page of one message, its files, and its lines in the lists."""
         found = message.found
         shelf, name = found.id[:2], found.id[:32]
-        month = f"{found.internal_date.astimezone(UTC):%Y-%m}" if found.internal_date is not None else _UNDATED
+        date = mbox_block.in_utc(found.internal_date)
+        month = f"{date.year:04}-{date.month:02}" if date is not None else _UNDATED
         with whole(message, self._folder) as octets:
             shown = _Shown(self._folder, octets, ("files", shelf, name))
             body = "".join(self._body(shown))

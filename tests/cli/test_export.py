@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mailbox
+import subprocess
 from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from tests.command import mailarchive
 from tests.exports.shelf import files_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 URL = "imap+insecure://me@127.0.0.1:9"
@@ -121,3 +123,32 @@ def test_a_damaged_message_is_named_and_left_out(archive: Path, tmp_path: Path) 
     digits = sha256(letter(2)).hexdigest()[:12]
     assert result.err == f"mailarchive: not exported: letters {digits}: its copy in the archive is damaged\n"
     assert sorted(files_of(tmp_path / "out").values()) == [letter(0), letter(1), letter(3)]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 64 KiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    done = subprocess.run(words, check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip("nothing can be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("form", ["eml", "mbox", "thunderbird", "html"])
+def test_a_full_disk_leaves_nothing(archive: Path, small: Path, form: str) -> None:
+    """With the code 14, and the room is free again."""
+    (small / "filler").write_bytes(b"x" * 60_000)
+    source = archive.parent / "more" / "letters"
+    source.mkdir(parents=True)
+    (source / "large.eml").write_bytes(letter(9) + b"x" * 70_000)
+    assert mailarchive("import", source, "--archive", archive).code == 0
+    result = mailarchive("export", "--as", form, "--to", small / "out", "--archive", archive)
+    assert result.code == 14
+    assert "no space left" in result.err
+    assert "nothing was exported" in result.err or form == "html"
+    assert [path.name for path in small.iterdir()] == ["filler"]

@@ -32,7 +32,7 @@ WHEN = datetime(2014, 3, 1, 9, tzinfo=UTC)
 def test_it_stands_in_its_place_only_when_it_is_whole(tmp_path: Path) -> None:
     """Until then it is beside it, under a name that says so; files and folders are for their owner alone."""
     to = tmp_path / "out"
-    os.umask(old := os.umask(0))
+    old = os.umask(0)
     try:
         with NewFolder(to) as folder:
             assert folder.write(("a", "b"), "x.eml", [b"1", b"2"], when=WHEN) == "x.eml"

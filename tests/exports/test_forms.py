@@ -6,7 +6,7 @@ import mailbox
 import random
 from base64 import encodebytes
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from mailarchive.errors import DiskError, ExitCode
 from mailarchive.events import NotExported
 from mailarchive.exports.attachments import Attachments
 from mailarchive.exports.eml import Eml
+from mailarchive.exports.html import Html
 from mailarchive.exports.mbox import Mbox
 from mailarchive.exports.octets import IN_MEMORY
 from mailarchive.exports.thunderbird import Thunderbird
@@ -32,13 +33,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mailarchive.outgoing import ExportFolder
+    from mailarchive.outgoing import ExportFolder, Form
 
 WHEN = datetime(2014, 3, 1, 10, tzinfo=UTC)
 FORGED = (
     b"From: a@example.org\r\nSubject: x\r\nX-Mozilla-Status: 0009\r\nStatus: RD\r\nX-Mailarchive: sha256=0\r\n"
     b"\r\nHello\r\nFrom me\r\n>From you\r\n"
 )
+
+
+def page_by_page(folder: ExportFolder) -> Html:
+    """Make pages."""
+    return Html(folder, "title", "note")
 
 
 @pytest.fixture
@@ -195,6 +201,18 @@ def test_f126_attachments_are_files_with_names_of_their_own(tmp_path: Path) -> N
     assert (finished.files, finished.total.written) == (4, 2)
 
 
+@pytest.mark.parametrize("form", [Eml, Mbox, Attachments, lambda folder: Thunderbird(folder, "x"), page_by_page])
+def test_dates_at_the_ends_of_the_calendar(tmp_path: Path, form: Callable[[ExportFolder], Form]) -> None:
+    """Which are outside of it in another zone."""
+    shelf = Shelf()
+    zone = timezone(timedelta(hours=14))
+    for date in (datetime(1, 1, 1, tzinfo=zone), datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=12)))):
+        shelf.add(ATTACHED + f"{date}".encode(), date=date)
+    shelf.add(ATTACHED, date=datetime(33, 4, 3, tzinfo=UTC))
+    finished, _ = exported(shelf, tmp_path / "out", form)
+    assert (finished.total.written, finished.exit_code, finished.error) == (3, ExitCode.DONE, "")
+
+
 def test_a_large_attachment_is_not_held(tmp_path: Path) -> None:
     """A message that is too large for memory gives the same."""
     octets = random.Random(1).randbytes(IN_MEMORY)
@@ -206,10 +224,8 @@ def test_a_large_attachment_is_not_held(tmp_path: Path) -> None:
     assert files_of(tmp_path / "out")["INBOX/2014-03-01 report.pdf"] == octets
 
 
-@pytest.mark.parametrize("form", [Eml, Mbox, Attachments, lambda folder: Thunderbird(folder, "x")])
-def test_a_damaged_copy_is_told_and_not_written(
-    tmp_path: Path, form: Callable[[ExportFolder], Eml | Mbox | Attachments | Thunderbird]
-) -> None:
+@pytest.mark.parametrize("form", [Eml, Mbox, Attachments, lambda folder: Thunderbird(folder, "x"), page_by_page])
+def test_a_damaged_copy_is_told_and_not_written(tmp_path: Path, form: Callable[[ExportFolder], Form]) -> None:
     """The others are, and the code says that something is wrong."""
     shelf = Shelf()
     bad, gone = shelf.add(ATTACHED, date=WHEN), shelf.add(b"Subject: gone\r\n\r\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,18 +18,18 @@ FORMS = ("eml", "mbox", "thunderbird", "html", "attachments")
 
 @click.command(cls=QueryCommand, short_help="Write archived mail as files of other programs, offline.")
 @click.argument("words", nargs=-1, metavar="[QUERY]...")
-@click.option("--as", "form", type=click.Choice(FORMS), required=True, help="The form of the files.")
+@click.option("--as", "as", type=click.Choice(FORMS), required=True, help="The form of the files.")
 @click.option("--to", metavar="PATH", type=click.Path(), required=True, help="A new folder, or an empty one.")
 @place_options
 @with_shared
 def export(
     words: tuple[str, ...],
     *,
-    form: str,
     to: str,
     account: tuple[str, ...],
     archive: tuple[str, ...],
     shared: Shared,
+    **options: Any,
 ) -> int:
     """Write what QUERY finds, or everything, into the new folder PATH; `mailarchive search --help` tells the queries.
 
@@ -48,4 +48,6 @@ def export(
     from mailarchive.cli.exporting import run_export
 
     with open_screen(shared) as screen:
-        return run_export(" ".join(words), account, archive, shared, os.environ, screen=screen, form=form, to=to)
+        return run_export(
+            " ".join(words), account, archive, shared, os.environ, screen=screen, form=options["as"], to=to
+        )

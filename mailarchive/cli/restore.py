@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=QueryCommand, short_help="Put archived mail back on a server.")
 @click.argument("words", nargs=-1, metavar="[ACCOUNT|URL] [QUERY]...")
-@click.option("--account", "other", metavar="ACCOUNT|URL", help="The server that gets it, instead of its own.")
+@click.option("--account", metavar="ACCOUNT|URL", help="The server that gets it, instead of its own.")
 @click.option("--to-mailbox", metavar="NAME", help="Put everything into this mailbox; it is made if it is missing.")
 @server_options("archive")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be put back and change nothing.")
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def restore(
     words: tuple[str, ...],
     *,
-    other: str | None,
+    account: str | None,
     to_mailbox: str | None,
     dry_run: bool,
     shared: Shared,
@@ -44,5 +44,5 @@ def restore(
     """  # noqa: D301 - Click reads the backspace as "leave this paragraph as it is"
     from mailarchive.cli.restoring import run_restore, task_of
 
-    task = task_of(words, other, options, shared, os.environ)
+    task = task_of(words, account, options, shared, os.environ)
     return run_restore(task, shared, to=to_mailbox, dry_run=dry_run)

@@ -106,6 +106,14 @@ def test_a_place_that_is_taken_is_refused(archive: Path, tmp_path: Path) -> None
     assert not (tmp_path / "new").exists()
 
 
+def test_options_come_from_the_environment(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the names that they have on the command line."""
+    for name, value in (("AS", "eml"), ("TO", tmp_path / "out"), ("ARCHIVE", archive)):
+        monkeypatch.setenv(f"MAILARCHIVE_EXPORT_{name}", str(value))
+    assert mailarchive("export").code == 0
+    assert len(files_of(tmp_path / "out")) == 4
+
+
 def test_nothing_found_leaves_nothing(archive: Path, tmp_path: Path) -> None:
     """And is no error."""
     result = mailarchive("export", "from:nobody", "--as", "eml", "--to", tmp_path / "out", "--archive", archive)

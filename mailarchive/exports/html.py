@@ -71,8 +71,9 @@ class Html:
         with whole(message, self._folder) as octets:
             shown = _Shown(self._folder, octets, ("files", shelf, name))
             body = "".join(self._body(shown))
-            cc = ", ".join(map(headers.decoded, headers.fields(octets[: headers.HEAD], (b"cc",))[b"cc"]))
-        page = pages.message(found, cc, body, [*shown.carried], month)
+            named = headers.fields(octets[: headers.HEAD], (b"to", b"cc"))
+            to, cc = (", ".join(map(headers.decoded, named[each])) for each in (b"to", b"cc"))
+        page = pages.message(found, (to, cc), body, [*shown.carried], month)
         self._folder.write(("messages", shelf), f"{name}.html", [page.encode("utf-8", "replace")])
         self._list(found, ("messages", shelf, f"{name}.html"), month)
         return 1 + shown.written

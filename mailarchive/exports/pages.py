@@ -135,14 +135,14 @@ def _year(year: str, months: Mapping[str, int]) -> str:
     return f'<tr><th scope="row">{year}{cells}<td class="sum">{sum(n for _, n in counts)}\n'
 
 
-def message(found: Found, cc: str, body: str, carried: Sequence[File], back: str) -> str:
+def message(found: Found, to_and_cc: tuple[str, str], body: str, carried: Sequence[File], back: str) -> str:
     """Write the page of one message; `body` is HTML that is harmless already, and `back` the page of its month."""
     subject = line(found.subject) or "(no subject)"
     date = found.internal_date
     facts = [
         ("From", line(found.sender)),
-        ("To", line(found.recipients)),
-        ("Cc", line(cc)),
+        ("To", line(to_and_cc[0])),
+        ("Cc", line(to_and_cc[1])),
         ("Date", f"{date:%A, %Y-%m-%d %H:%M %z}" if date is not None else ""),
         ("Mailbox", line(found.mailbox)),
         ("Flags", line(", ".join(_flags(found.flags)))),

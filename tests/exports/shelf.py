@@ -48,7 +48,7 @@ class Shelf:
                 None if flags is None else frozenset(flags),
                 letter.subject,
                 letter.sender,
-                letter.to,
+                f"{letter.to}, {letter.cc}",
                 letter.attachments,
             )
         )

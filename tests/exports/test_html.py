@@ -174,7 +174,10 @@ def test_an_index_by_year_and_month(tmp_path: Path) -> None:
     """And a list of what has no date."""
     shelf = Shelf()
     for number, date in enumerate([datetime(2015, 1, 2, tzinfo=UTC), WHEN, WHEN, None]):
-        shelf.add(b"From: Anna <a@example.org>\r\nSubject: n%d\r\n\r\nword\r\n" % number, date=date, flags=[FLAGGED])
+        head = (
+            b"From: Anna <a@example.org>\r\nTo: Bob <b@x>\r\nCc: =?utf-8?q?C=C3=A9?= <c@x>\r\nSubject: n%d\r\n" % number
+        )
+        shelf.add(head + b"\r\nword\r\n", date=date, flags=[FLAGGED])
     pages = pages_of(tmp_path, shelf)
     assert sorted(name for name in pages if "/" not in name or name.startswith("months/")) == [
         "index.html",
@@ -196,6 +199,7 @@ def test_an_index_by_year_and_month(tmp_path: Path) -> None:
             assert target.resolve().is_file(), (name, address)
     message = next(page for page in pages.values() if '<h1 dir="auto">n1' in page)
     assert '<pre class="text" dir="auto">word\n</pre>' in message
+    assert '<dt>To</dt><dd dir="auto">Bob &lt;b@x&gt;</dd>\n<dt>Cc</dt><dd dir="auto">Cé &lt;c@x&gt;</dd>' in message
     assert '<dt>Flags</dt><dd dir="auto">unread, flagged</dd>' in message
 
 

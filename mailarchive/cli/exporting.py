@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mailarchive.cli.finding import opened, places
+from mailarchive.cli.finding import opened, places, tell_unread
 from mailarchive.cli.running import Interrupt
 from mailarchive.cli.zone import now
-from mailarchive.errors import UsageError
+from mailarchive.errors import UsageError, worst
 from mailarchive.events import Warned
 from mailarchive.export import export
 from mailarchive.exports.folder import NewFolder
@@ -72,25 +72,21 @@ def run_export(
             what = "HTML mail is shown as plain text; with nh3 it is shown as it looks: pip install 'mailarchive[html]'"
             screen(Warned(what, serious=False))
         ready = [stack.enter_context(opened(place, screen, interrupt, query=query, tell=True)) for place in where]
+        codes = [tell_unread(one, query, screen) for one in ready]
         several = len(ready) > 1
-        return int(
-            export(
-                (
-                    (
-                        part(one.place.name) if several else "",
-                        one.archive.mail,
-                        one.finder.find(query, once=writer.once),
-                    )
-                    for one in ready
-                ),
-                writer,
-                name=form,
-                to=str(path),
-                report=screen,
-                stop=interrupt,
-                clock=time.monotonic,
-            ).exit_code
+        finished = export(
+            (
+                (part(one.place.name) if several else "", one.archive.mail, one.finder.find(query, once=writer.once))
+                for one in ready
+            ),
+            writer,
+            name=form,
+            to=str(path),
+            report=screen,
+            stop=interrupt,
+            clock=time.monotonic,
         )
+        return int(worst([*codes, finished.exit_code]))
 
 
 class _Kept(NamedTuple):

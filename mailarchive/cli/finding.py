@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mailarchive.archives.opening import open_for_reading
 from mailarchive.catalogue_file import has_full_text
-from mailarchive.errors import ArchiveError, BusyError, DiskError, MailarchiveError, UsageError
+from mailarchive.errors import ArchiveError, BusyError, DiskError, ExitCode, MailarchiveError, UsageError
 from mailarchive.events import Warned
 from mailarchive.index import NAME, Index, SqliteFinder, fill
 from mailarchive.query import Attachment, Field, Query, Words
@@ -102,6 +103,16 @@ def opened(
         if query is not None:
             _fill(index, archive, query, screen=screen, stop=stop, tell=tell)
         yield Opened(place, archive, finder)
+
+
+def tell_unread(one: Opened, query: Query, screen: Screen) -> ExitCode:
+    """Tell of mail that a query may mean and that was not read, for what must not leave any out; gives the code."""
+    count = one.finder.unread(query)
+    if not count:
+        return ExitCode.DONE
+    folder = shlex.quote(str(one.archive.path))
+    screen(Warned(f"{messages(count)} in {folder} cannot be read and may be missing; mailarchive verify {folder}"))
+    return ExitCode.PARTIAL
 
 
 def index_mail(place: Place, screen: Screen, stop: Stop) -> None:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailarchive.address import looks_like_url, parse_url
 from mailarchive.archives.opening import open_for_reading
-from mailarchive.cli.finding import Place, opened
+from mailarchive.cli.finding import Place, opened, tell_unread
 from mailarchive.cli.options import open_screen
 from mailarchive.cli.proving import proof_of
 from mailarchive.cli.running import Interrupt, make_run, open_places
 from mailarchive.cli.targets import targets
 from mailarchive.cli.zone import now
-from mailarchive.errors import ArchiveError, UsageError
+from mailarchive.errors import ArchiveError, UsageError, worst
 from mailarchive.query import parse
 from mailarchive.restore import restore
 from mailarchive.sources import Purpose, connect
@@ -157,7 +157,8 @@ def _run(task: Task, query: Query, screen: Screen, *, to: str | None, dry_run: b
         archive, catalogue = places or open_places(stack, books, run, screen, dry_run=dry_run)
         # Only now: a Ctrl-C at the password prompt or while connecting ends the program at once.
         stack.enter_context(interrupt)
-        return restore(
+        unread = tell_unread(mail, query, screen)
+        finished = restore(
             source,
             mail.archive.mail,
             archive,
@@ -170,7 +171,8 @@ def _run(task: Task, query: Query, screen: Screen, *, to: str | None, dry_run: b
             clock=time.monotonic,
             keeps=task.keeps,
             dry_run=dry_run,
-        ).exit_code
+        )
+        return worst([unread, finished.exit_code])
 
 
 def _is_new(target: Target) -> bool:

@@ -97,6 +97,10 @@ class SqliteFinder:
             raise UsageError(f"several messages have the ID {digits}: {ids}{more}", hint="write more of its digits")
         return matching[0]
 
+    def unread(self, query: Query) -> int:
+        """Count the messages that may be answers and could not be read yet: they are not found."""
+        return sum(1 for _ in self._index.waiting(*self.necessary(query)))
+
     def necessary(self, query: Query) -> tuple[str, list[object]]:
         """Give a condition for `Index.waiting` without which no message is an answer: all but the words of a query."""
         parts = query.root.parts if isinstance(query.root, AllOf) else (query.root,)

@@ -133,6 +133,21 @@ def test_a_damaged_message_is_named_and_left_out(archive: Path, tmp_path: Path) 
     assert sorted(files_of(tmp_path / "out").values()) == [letter(0), letter(1), letter(3)]
 
 
+def test_a_message_that_is_gone_is_told(archive: Path, tmp_path: Path) -> None:
+    """Whether the index knows it, or it cannot be read for the index either; the others are written."""
+    first, second = sorted((archive / "letters" / "cur").iterdir())[:2]
+    first.unlink()
+    result = mailarchive("export", "--as", "eml", "--to", tmp_path / "out", "--archive", archive)
+    assert result.code == 3
+    assert f"1 message in {archive} cannot be read and may be missing; mailarchive verify {archive}" in result.err
+    assert len(files_of(tmp_path / "out")) == 3
+    second.unlink()
+    result = mailarchive("export", "--as", "eml", "--to", tmp_path / "again", "--archive", archive)
+    assert result.code == 13
+    assert "not exported: letters" in result.err
+    assert len(files_of(tmp_path / "again")) == 2
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """Mount a disk of 64 KiB."""

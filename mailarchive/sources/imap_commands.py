@@ -143,7 +143,7 @@ class Commands:
         for literal in literals:
             self.gate.check(command, literal.arguments)
             start = b"" if tag else b"%s %s" % (self._tag(), command)
-            tag = tag or self._tags[-1]
+            tag = tag or self._tags[-1][0]
             self._announce(tag, start, literal)
             try:
                 self._send_octets(literal.chunks, literal.size)

@@ -140,6 +140,9 @@ CRASH: dict[int, Row] = {
             "tests/core/test_screen_json.py::test_f124_json_carries_hostile_names_exactly_and_harmlessly",
             f"{STREAMS}::test_f124_hostile_text_is_harmless",
             "tests/core/test_screen_tables.py::test_f124_hostile_names_are_harmless",
+            "tests/cli/test_search.py::test_f124_nothing_in_a_message_steers_a_terminal",
+            "tests/core/test_screen_letters.py::test_f124_a_table_holds_nothing_that_steers_a_terminal",
+            "tests/exports/test_names.py::test_f124_any_text_makes_a_name",
         ),
     ),
     125: Row(
@@ -152,11 +155,19 @@ CRASH: dict[int, Row] = {
             f"{HEADERS}::test_f125_ten_thousand_received_lines_are_passed_over",
             f"{HEADERS}::test_f038_f125_the_gate_holds_what_is_not_plausible",
             "tests/servers/test_backup_dovecot.py::test_f125_nasty_messages_arrive_as_the_server_gives_them",
+            "tests/contract/test_finding.py::test_f125_a_message_that_breaks_its_reader_is_indexed_by_what_was_readable",
         ),
     ),
     126: Row(
         "hostile attachments",
-        (f"{ODD}::test_f126_attachments_are_never_opened_and_name_no_file",),
+        (
+            f"{ODD}::test_f126_attachments_are_never_opened_and_name_no_file",
+            "tests/core/test_reading.py::test_f126_hostile_mail_costs_little_and_never_raises",
+            "tests/core/test_reading.py::test_f126_a_slip_in_one_reader_leaves_the_others",
+            "tests/exports/test_browser.py::test_f126_nothing_runs_and_nothing_is_fetched",
+            "tests/exports/test_forms.py::test_f126_attachments_are_files_with_names_of_their_own",
+            "tests/exports/test_html.py::test_f126_hostile_mail_is_text",
+        ),
         "scripts, base names and formulas in what is exported: with the export",
     ),
     127: Row(

@@ -43,7 +43,7 @@ _CHARSET = re.compile(
 )
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949"}  # what mail so labelled is really written in
 
-_COMMENT = re.compile(rb"\((?:[^()\\]|\\.)*\)", re.DOTALL)
+_COMMENT = re.compile(rb"\((?:[^()\\]++|\\.)*+\)", re.DOTALL)
 _DEPTH = 4  # how deep comments are looked through for the date of a Received field
 
 _EXCHANGE = re.compile(r'["\s]*microsoft exchange server\b', re.IGNORECASE)

@@ -21,12 +21,15 @@ DRAIN = 64 * 1024 * 1024
 """Octets of the largest literal of which the beginning is kept and the rest dropped."""
 RESPONSE = 4 * 1024 * 1024
 """Octets of one response that are kept in memory, all its lines and literals together."""
+VALUES = 20_000
+"""Values in one response; each takes far more memory than it has octets."""
 
 _LITERAL = re.compile(rb"~?\{(\d{1,20})\+?\}\r?\n\Z")
 _ATOM = re.compile(rb'[^\s(){"]+')
-_QUOTED = re.compile(rb'"((?:[^"\\\r\n]|\\.)*)"')
+# Possessive, as a way back for each octet would take a hundred octets of memory.
+_QUOTED = re.compile(rb'"((?:[^"\\\r\n]++|\\.)*+)"')
+_BLANKS = re.compile(rb" *")
 _NAME = re.compile(rb"[A-Za-z0-9.\-_/$]+(?:\[[^\]\r\n]*\])?(?:<\d+>)?")
-_ESCAPED = re.compile(rb"\\(.)")
 
 
 class Literal(NamedTuple):
@@ -46,17 +49,18 @@ class OversizedError(ProtocolError):
 class Lexer:
     """The response that stands next on the wire; `line` is its current line and `at` the place in it."""
 
-    __slots__ = ("_octets", "at", "line", "wire")
+    __slots__ = ("_octets", "_values", "at", "line", "wire")
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.line = b""
         self.at = 0
         self._octets = 0
+        self._values = 0
 
     def next(self) -> bytes:
         """Read the first line of the next response."""
-        self._octets = 0
+        self._octets = self._values = 0
         self.resume()
         return self.line
 
@@ -73,9 +77,10 @@ class Lexer:
 
     def peek(self) -> bytes:
         """Give the next octet that is not a blank; empty at the end of the response."""
-        while self.line[self.at : self.at + 1] == b" ":
-            self.at += 1
         octet = self.line[self.at : self.at + 1]
+        if octet == b" " and (blanks := _BLANKS.match(self.line, self.at)):
+            self.at = blanks.end()
+            octet = self.line[self.at : self.at + 1]
         return b"" if octet in (b"\r", b"\n") else octet
 
     def expect(self, octet: bytes) -> None:
@@ -96,6 +101,9 @@ class Lexer:
     def value(self, depth: int = 0) -> Value:
         """Read one value; at the top level a literal is left on the wire, in a list it is read."""
         octet = self.peek()
+        self._values += 1
+        if self._values > VALUES:
+            raise self.broken(f"more than {VALUES} values")
         if octet == b'"':
             return self._quoted()
         if octet == b"(":
@@ -156,7 +164,8 @@ class Lexer:
             raise self.broken("expected the end of a quoted string")
         self.at = found.end()
         text = found.group(1)
-        return _ESCAPED.sub(rb"\1", text) if b"\\" in text else text
+        # Of two backslashes one is left, and of one none.
+        return b"\\".join(part.replace(b"\\", b"") for part in text.split(b"\\\\")) if b"\\" in text else text
 
     def _list(self, depth: int) -> list[Value]:
         if depth >= DEPTH:

@@ -41,6 +41,8 @@ _LATER = re.compile(
 _PRIVACY = re.compile(r"\[PRIVACYREQUIRED\]", re.IGNORECASE)
 _CAPABILITY = re.compile(rb"\* CAPABILITY ([ -~]*?)\r?\n\Z", re.IGNORECASE)
 _ALERT = re.compile(rb"\S+ (?:OK|NO|BAD) \[ALERT\](.*)", re.IGNORECASE)
+# One literal and no more: text of a server that goes on like Python could take all the parser's memory.
+_SHOWN = re.compile(r"""b(?:'(?:[^'\\]++|\\.)*+'|"(?:[^"\\]++|\\.)*+")""")
 _ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What imapclient and imaplib raise over answers that make no sense."""
 
@@ -356,9 +358,9 @@ def _refusal(wire: Wire, client: _Client, text: str, user: str, bearer: _Bearer 
 
 def _unquoted(text: str) -> bytes | str:
     """Undo the form in which imaplib shows bytes, so that a secret in it is found as the server sent it."""
-    if re.match(r"b['\"]", text):
+    if _SHOWN.fullmatch(text):
         with suppress(ValueError, SyntaxError):
             octets = ast.literal_eval(text)
-            if isinstance(octets, bytes):
-                return octets
+            assert isinstance(octets, bytes)
+            return octets
     return text

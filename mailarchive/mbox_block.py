@@ -33,6 +33,8 @@ _SYSTEM = {SEEN: "R", ANSWERED: "A", FLAGGED: "F", DRAFT: "T"}
 _KEYWORD = re.compile(r"[!-~]{1,100}")
 _LINE = re.compile(rb"([!-9;-~]+):[ \t]*([^\r\n]*)\r?\n")
 _BASE = re.compile(rb"X-IMAPbase: (\d{1,10}) (\d{10})((?: [!-~]+)*)( *)\n")
+_OCTETS = 2**63
+_UIDS = 2**32
 _FIELDS = (b"X-IMAPbase:", b"X-UID:", b"Status:", b"X-Status:", b"X-Keywords:", b"X-Mailarchive:")
 
 
@@ -223,8 +225,8 @@ def _facts(value: str, told: dict[bytes, str]) -> Facts | None:
     shown = told.get(b"x-uid", "")
     pairs = dict(item.split("=", 1) for item in value.split("; ") if "=" in item)
     try:
-        digest, size = pairs["sha256"], int(pairs["size"])
-        if not re.fullmatch(r"[0-9a-f]{64}", digest) or pairs["eol"] not in ("crlf", "raw") or size < 0:
+        digest, size = pairs["sha256"], _number(pairs["size"])
+        if not re.fullmatch(r"[0-9a-f]{64}", digest) or pairs["eol"] not in ("crlf", "raw"):
             return None
         date = datetime.fromisoformat(unquote(pairs["date"])) if "date" in pairs else None
         if date is not None and date.tzinfo is None:
@@ -234,10 +236,10 @@ def _facts(value: str, told: dict[bytes, str]) -> Facts | None:
             size=size,
             crlf=pairs["eol"] == "crlf",
             ended=pairs.get("end", "1") == "1",
-            length=int(pairs["length"]) if "length" in pairs else None,
+            length=_number(pairs["length"]) if "length" in pairs else None,
             date=date,
             uid=_uid(pairs),
-            uidvalidity=int(pairs["uidvalidity"]) if "uidvalidity" in pairs else None,
+            uidvalidity=_number(pairs["uidvalidity"], _UIDS) if "uidvalidity" in pairs else None,
             flags=frozenset((*(flag for flag, letter in _SYSTEM.items() if letter in letters), *words)),
             shown=int(shown) if re.fullmatch(r"[0-9]{1,10}", shown) else 0,
         )
@@ -245,7 +247,14 @@ def _facts(value: str, told: dict[bytes, str]) -> Facts | None:
         return None
 
 
+def _number(text: str, end: int = _OCTETS) -> int:
+    """Read a number below `end`; a negative length would lead back to what was read before. Raises ValueError."""
+    if not re.fullmatch(r"[0-9]{1,19}", text) or int(text) >= end:
+        raise ValueError
+    return int(text)
+
+
 def _uid(pairs: dict[str, str]) -> UID | UIDL | None:
     if "uid" in pairs:
-        return UID(int(pairs["uid"]))
+        return UID(_number(pairs["uid"], _UIDS))
     return UIDL(unquote(pairs["uidl"])) if "uidl" in pairs else None

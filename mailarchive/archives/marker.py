@@ -153,7 +153,7 @@ def parse(text: str, where: str) -> Marker:
             separator=data["separator"],
             names=dict(data.get("names", {})),
         )
-    except (tomllib.TOMLDecodeError, KeyError, AttributeError, TypeError, ValueError) as error:
+    except (tomllib.TOMLDecodeError, KeyError, AttributeError, TypeError, ValueError, RecursionError) as error:
         raise ArchiveError(f"{where} cannot be read: {error}", hint="restore it from a backup of the archive") from None
     texts = (marker.id, marker.account, marker.format, marker.layout, marker.separator, *marker.names.values())
     if not all(isinstance(text, str) for text in texts) or not re.fullmatch(r"[0-9a-f]{32}", marker.id):

@@ -28,6 +28,8 @@ PATIENCE: Final = 60.0
 """Seconds to wait for another run that renews the same token."""
 _VERSION: Final = 1
 _MOST = 256 << 10
+_LAST: Final = 2**53
+"""Seconds since the epoch that no token lives to see."""
 _INSTEAD: Final = "leave out keyring = true, and the tokens are kept in a file"
 
 
@@ -66,7 +68,7 @@ class Tokens:
         owner, access, refresh, expires_at = (found[key] for key in ("owner", "access", "refresh", "expires_at"))
         if not (isinstance(owner, str) and isinstance(access, str) and isinstance(refresh, str | None)):
             return None
-        if not isinstance(expires_at, int | float | None):
+        if not isinstance(expires_at, int | float | None) or not 0 <= (expires_at or 0) < _LAST:
             return None
         return cls(owner, Secret(access, is_token=True), Secret(refresh) if refresh else None, expires_at)
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mailarchive.oauth.talk import Talk
     from mailarchive.tokens import TokenStore
 
+LONGEST: Final = 400 * 86400.0
+"""Seconds after which no access token is believed to be good."""
 EARLY: Final = 120.0
 """Seconds before its end from which on a token is not used any more."""
 
@@ -188,7 +190,15 @@ class Grant:
         for text in (access, refresh):
             if not isinstance(text, str) or not text.isascii() or not text.isprintable():
                 raise ProtocolError(f"{self._account}: the provider gives something that is no token")
-        expires_at = self._clock() + seconds if isinstance(seconds, int | float) else None
+        lifetime = _lifetime(seconds)
+        expires_at = self._clock() + lifetime if lifetime is not None else None
         tokens = Tokens(self._owner, Secret(str(access), is_token=True), Secret(str(refresh)), expires_at)
         self._store.save(tokens)
         return tokens
+
+
+def _lifetime(seconds: Any) -> float | None:
+    """Read how long a token lives; None where nobody says. JSON knows numbers that no float can hold."""
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds != seconds:  # noqa: PLR0124 - NaN
+        return None
+    return float(min(max(seconds, 0), LONGEST))

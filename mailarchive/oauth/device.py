@@ -98,4 +98,7 @@ def _read(answer: Any, name: str) -> tuple[UserCode, str, float, float]:
 
 
 def _number(value: Any, otherwise: float) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else otherwise
+    """Read seconds; JSON knows numbers that no float can hold."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return float(min(value, LONGEST))
+    return otherwise

@@ -103,7 +103,7 @@ def _known(provider: str | None, protocol: Protocol) -> Provider:
 
 def _described(issuer: str, ask: Callable[[str], Any]) -> dict[str, Any]:
     """Get what an issuer says of itself, from where OpenID Connect or else RFC 8414 section 3.1 puts it."""
-    parts = urlsplit(issuer)
+    parts = urlsplit(https(issuer, "the issuer"))
     place, path = f"https://{parts.netloc}", parts.path.rstrip("/")
     urls = (
         f"{place}{path}/.well-known/openid-configuration",

@@ -80,7 +80,8 @@ def backup(
         name = part.mailbox.name
         work.rows[name] = part.tally
         del work.waiting[name]
-        _Mailbox(source, work, Batch(part, manifest, work), remover, clock).work_through(part)
+        batch = Batch(part, manifest, work, keeping=remover is not None)
+        _Mailbox(source, work, batch, remover, clock).work_through(part)
         report(MailboxFinished(name, work.rows[name]))
 
     return Course(source, work, deletion, dry_run=dry_run).run(step, clock)

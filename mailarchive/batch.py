@@ -41,12 +41,18 @@ class Batch:
     Attributes:
         mailbox: Its full name.
         manifest: Of the run.
-        archived: The UIDs of what has become durable so far. `unsure`: those of them of which other octets came than
-            were announced.
+        archived: The UIDs of what has become durable so far, if they are kept. `unsure`: those of them of which other
+            octets came than were announced.
         void: Messages that were lost by a disk that failed, to be fetched again.
+
+    Args:
+        part: The plan for its mailbox.
+        manifest: Of the run.
+        work: Of the run.
+        keeping: Whether `archived` and `unsure` are kept, as a deletion needs them and nothing else does.
     """
 
-    def __init__(self, part: MailboxPlan, manifest: Manifest, work: Work) -> None:
+    def __init__(self, part: MailboxPlan, manifest: Manifest, work: Work, *, keeping: bool) -> None:
         self._mailbox = part.mailbox
         self.mailbox = part.mailbox.name
         self._status = part.status
@@ -57,6 +63,7 @@ class Batch:
         self._landed: Callable[[], None] = _nothing
         self._octets = 0
         self._introduced: set[str] = set()
+        self._keeping = keeping
         self.archived: list[UID | UIDL] = []
         self.unsure: list[RemoteMessage] = []
         self.void: list[RemoteMessage] = []
@@ -138,9 +145,10 @@ class Batch:
         fresh = sum(stored.size for _, stored, _ in done if not stored.already)
         self._work.count(self._mailbox.name, archived=len(done), size=fresh)
         for placement, stored, message in done:
-            self.archived.append(placement.uid)
-            if stored.size != message.size:
-                self.unsure.append(message)
+            if self._keeping:
+                self.archived.append(placement.uid)
+                if stored.size != message.size:
+                    self.unsure.append(message)
             self._tell(placement, stored)
 
     def _lose(self, error: LostError, messages: Sequence[RemoteMessage]) -> None:

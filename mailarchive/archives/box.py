@@ -10,12 +10,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from mailarchive.archives import durable
+from mailarchive.archives.filed import Filed
 from mailarchive.archives.uidlist import KEYWORDS, Keywords, is_keyword
 from mailarchive.digests import digested
 from mailarchive.errors import ArchiveError, MissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from mailarchive.archives.batches import Batch
     from mailarchive.archives.durable import Directory
@@ -44,7 +45,7 @@ class Box:
         self.batch: Batch | None = None
         self.pending: dict[str, tuple[Digest, str]] = {}
         self.sealed: dict[str, tuple[Digest, str]] = {}
-        self.files: dict[str, tuple[str, str]] = {}
+        self.files = Filed()
         self.others: dict[str, tuple[str, str]] = {}
         self._keywords: Keywords | None = None
         self._letters_on_disk = ""
@@ -55,15 +56,19 @@ class Box:
         self.files.clear()
         self.others.clear()
         self._seen = self._changed()
+        # Somebody may have put a copy under another date beside ours; neither hides the other.
+        for sub, name in self.files.fill(self._there()):
+            if found := NAME.fullmatch(name):
+                self.others[found.group(1)] = (sub, name)
+
+    def _there(self) -> Iterator[tuple[str, str, str]]:
+        """Give the digits, the folder and the name of each file of ours."""
         present = set(self._leaf.folders())
         for sub in ("new", "cur"):
             if sub in present:
                 for name in self.sub(sub).names():
                     if found := NAME.fullmatch(name):
-                        # Somebody may have put a copy under another date beside ours; neither hides the other.
-                        first = self.files.setdefault(found.group(2), (sub, name))
-                        if first != (sub, name):
-                            self.others[found.group(1)] = (sub, name)
+                        yield found.group(2), sub, name
 
     def look_again(self) -> bool:
         """Read the names anew if any of them can have changed; tells whether it did."""
@@ -79,9 +84,10 @@ class Box:
     def digest_of(self, hexes: str) -> Digest | None:
         """Read a file back and hash it; None if it has gone since."""
         for _ in range(2):
-            if hexes not in self.files:
+            place = self.files.get(hexes)
+            if place is None:
                 break
-            sub, name = self.files[hexes]
+            sub, name = place
             try:
                 return digest_of_file(self.sub(sub), name)
             except MissingError:
@@ -158,7 +164,7 @@ class Box:
                 raise
             # In this order, so that each is always found in one of the two.
             for hexes, (_, name) in names.items():
-                self.files[hexes] = ("cur", name)
+                self.files.put(hexes, "cur", name)
             self.sealed = {}
             return batch.names_durable
 

@@ -143,7 +143,7 @@ class MaildirArchive(Records):
             box = self._boxes.get(folder) if changed or not numbering.is_current(leaf) else None
             if box is not None:
                 guid = hashlib.sha256(f"{self.id} {mailbox.name}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-                numbering.write(box, leaf, status, rows(), numbering.Naming(guid, self._created))
+                numbering.write(box, leaf, status, rows, numbering.Naming(guid, self._created))
         finally:
             leaf.close()
 
@@ -236,9 +236,10 @@ class MaildirArchive(Records):
                 continue
             found = box.digest_of(hexes)
             if found == stored.digest:
-                sub, name = box.files[hexes]
-                box.batch.adopt(box.sub(sub), name)
-                return _Choice(name, already=True)
+                place = box.files.get(hexes)
+                assert place is not None
+                box.batch.adopt(box.sub(place[0]), place[1])
+                return _Choice(place[1], already=True)
             if found is not None and found.startswith(f"sha256:{hexes}"):
                 continue
             return _Choice(self._name(box, hexes, message, stored.size), damaged=hexes if found is not None else "")
@@ -319,7 +320,9 @@ class MaildirArchive(Records):
         hexes = digest.removeprefix("sha256:")[:32]
         if other is None or other.find(unique) is None or other.digest_of(hexes) != digest:
             return None
-        sub, current = other.files[hexes]
+        place = other.files.get(hexes)
+        assert place is not None
+        sub, current = place
         # The box may be closed before the commit, so the twin has a descriptor of its own.
         return Twin(other.sub(sub).again(), current)
 

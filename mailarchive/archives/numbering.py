@@ -7,7 +7,7 @@ not change is not written.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mailarchive.archives import durable
 from mailarchive.archives.box import NAME
@@ -15,11 +15,15 @@ from mailarchive.archives.uidlist import LAST, UIDLIST, Numbered, UidList, parse
 from mailarchive.errors import BusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mailarchive.archives.box import Box
     from mailarchive.archives.durable import Directory
     from mailarchive.model import UID, UIDL, Location, MailboxStatus
+
+
+_SHARED: Final = 1000
+"""Files with several UIDs in a list that is made line by line."""
 
 
 class Naming(NamedTuple):
@@ -41,7 +45,11 @@ def is_current(leaf: Directory) -> bool:
 
 
 def write(
-    box: Box, leaf: Directory, status: MailboxStatus, rows: Iterable[tuple[UID | UIDL, Location]], naming: Naming
+    box: Box,
+    leaf: Directory,
+    status: MailboxStatus,
+    rows: Callable[[], Iterable[tuple[UID | UIDL, Location]]],
+    naming: Naming,
 ) -> None:
     """Write the list of a mailbox.
 
@@ -49,15 +57,19 @@ def write(
         box: Its files.
         leaf: Its folder.
         status: What the server says of it.
-        rows: What the catalogue knows of the generation that it says.
+        rows: Gives what the catalogue knows of the generation that it says, in ascending order of UID.
         naming: See there.
 
     Raises:
         ArchiveError: It could not be written. `BusyError`: another program holds it.
     """
     box.look_again()
-    here = [(uid, name) for uid, name in ((uid, _name(box, place)) for uid, place in rows) if name]
     text = box.text(UIDLIST)
+    first = _first(box, rows(), status, naming) if not text else None
+    if first is not None:
+        _put(leaf, first)
+        return
+    here = [(uid, name) for uid, name in ((uid, _name(box, place)) for uid, place in rows()) if name]
     old = parse_uidlist(text)
     if any(isinstance(uid, str) for uid, _ in here):
         made = _of_uidls([(str(uid), name) for uid, name in here], old, naming)
@@ -68,8 +80,45 @@ def write(
     if made.text() == text:
         durable.drop_left_over(leaf, UIDLIST)
         leaf.touch(UIDLIST)
-    elif not durable.replace_under_lock(leaf, UIDLIST, made.text().encode("utf-8", "surrogateescape")):
+    else:
+        _put(leaf, made.text().encode("utf-8", "surrogateescape"))
+
+
+def _put(leaf: Directory, content: bytes) -> None:
+    if not durable.replace_under_lock(leaf, UIDLIST, content):
         raise BusyError(f"another program holds {leaf.path}/{UIDLIST}.lock", hint="the next run writes the list")
+
+
+def _first(
+    box: Box, rows: Iterable[tuple[UID | UIDL, Location]], status: MailboxStatus, naming: Naming
+) -> bytes | None:
+    """Make the first list of an IMAP mailbox line by line, because there may be very many; None if it cannot be so."""
+    text = bytearray()
+    seen: set[int] = set()
+    more: dict[str, list[str]] = {}
+    highest = 0
+    for uid, place in rows:
+        name = _name(box, place)
+        if not isinstance(uid, int) or uid < highest or len(more) > _SHARED:
+            return None
+        if not name:
+            continue
+        highest = uid
+        if (known := hash(name)) in seen:
+            more.setdefault(name, []).append(str(uid))
+            continue
+        seen.add(known)
+        text += f"{uid} :{name}\n".encode("ascii")
+    for name, uids in more.items():
+        at = text.find(f" :{name}\n".encode("ascii"))
+        # A name that has the hash of another one has no line yet.
+        if at < 0:
+            return None
+        text[at:at] = f" X{','.join(uids)}".encode("ascii")
+    if not text or status.uidvalidity is None:
+        return None
+    empty = UidList(status.uidvalidity, min(max(highest + 1, status.uidnext or 1), LAST), naming.guid)
+    return empty.text().encode("ascii") + text
 
 
 def _name(box: Box, location: Location) -> str:

@@ -1,0 +1,139 @@
+"""The names of the files of a mailbox by the digest in each, a hundred thousand in ten megabytes.
+
+The law of this room: what was put in comes out, whichever thread asks; the names stand one behind the other in one row
+of octets, and where a digest has its name is found in a sorted row of numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from array import array
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_PLACE: Final = 28
+"""Bits of a number that say which name it is; those above are the beginning of the digest."""
+_PLACES: Final = (1 << _PLACE) - 1
+_FRESH: Final = 4096
+"""Names at least that wait to be sorted in among the others."""
+_SHARE: Final = 16
+"""So large a part of all names may wait."""
+_SUBS: Final = ("", "cur", "new")
+
+
+class Filed:
+    """A table of files: folder (`cur` or `new`) and name by the hex digits of a digest."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._text = bytearray()
+            self._begins = array("Q", [0])
+            self._subs = bytearray()
+            self._sorted = array("Q")
+            self._fresh: dict[str, int] = {}
+
+    def get(self, hexes: str) -> tuple[str, str] | None:
+        """Find the file of a digest."""
+        with self._lock:
+            place = self._find(hexes)
+            return self._at(place) if place is not None else None
+
+    def put(self, hexes: str, sub: str, name: str) -> None:
+        """Take a file in, in the place of another one of the same digest if there is one."""
+        with self._lock:
+            place = self._find(hexes)
+            if place is not None:
+                self._drop(hexes, place)
+            self._fresh[hexes] = len(self._subs)
+            self._append(sub, name)
+            self._sort()
+
+    def fill(self, files: Iterable[tuple[str, str, str]]) -> list[tuple[str, str]]:
+        """Take in many, by digest, folder and name; gives those that are left out, as others before had their digest.
+
+        Nothing may be in the table yet.
+        """
+        with self._lock:
+            keys = array("Q")
+            for place, (hexes, sub, name) in enumerate(files):
+                keys.append(_key(hexes) | place)
+                self._append(sub, name)
+            self._sorted = array("Q", sorted(keys))
+            twice = []
+            for first, second in itertools.pairwise(self._sorted):
+                if first >> _PLACE == second >> _PLACE:
+                    place = second & _PLACES
+                    sub, name = self._at(place)
+                    if self._find(_hexes(name)) != place:
+                        twice.append((sub, name))
+                        self._subs[place] = 0
+            return twice
+
+    def pop(self, hexes: str) -> tuple[str, str]:
+        """Forget the file of a digest; gives it. Raises KeyError."""
+        with self._lock:
+            place = self._find(hexes)
+            if place is None:
+                raise KeyError(hexes)
+            found = self._at(place)
+            self._drop(hexes, place)
+            return found
+
+    def values(self) -> Iterator[tuple[str, str]]:
+        """Give every file, in no order that means anything."""
+        for place in range(len(self._subs)):
+            if self._subs[place]:
+                yield self._at(place)
+
+    def _append(self, sub: str, name: str) -> None:
+        # A name of ours is ASCII up to the separator; a mail program may have put anything behind it.
+        self._text += name.encode("utf-8", "surrogateescape")
+        self._begins.append(len(self._text))
+        self._subs.append(_SUBS.index(sub))
+
+    def _sort(self) -> None:
+        if len(self._fresh) > max(_FRESH, len(self._sorted) // _SHARE):
+            fresh = sorted(_key(each) | place for each, place in self._fresh.items())
+            # Two sorted rows behind each other are put in order in one pass.
+            self._sorted = array("Q", sorted([*self._sorted, *fresh]))
+            self._fresh = {}
+
+    def _drop(self, hexes: str, place: int) -> None:
+        self._subs[place] = 0
+        self._fresh.pop(hexes, None)
+
+    def _find(self, hexes: str) -> int | None:
+        place = self._fresh.get(hexes)
+        if place is not None:
+            return place
+        key = _key(hexes)
+        for index in range(bisect_left(self._sorted, key), len(self._sorted)):
+            number = self._sorted[index]
+            if number >> _PLACE != key >> _PLACE:
+                return None
+            place = number & _PLACES
+            if self._subs[place] and _hexes(self._at(place)[1]) == hexes:
+                return place
+        return None
+
+    def _at(self, place: int) -> tuple[str, str]:
+        begin, end = self._begins[place], self._begins[place + 1]
+        return _SUBS[self._subs[place]], self._text[begin:end].decode("utf-8", "surrogateescape")
+
+
+def _key(hexes: str) -> int:
+    """Give the beginning of a digest as the upper bits of a number."""
+    return int(hexes[:9], 16) << _PLACE
+
+
+def _hexes(name: str) -> str:
+    return name.split(".", 2)[1]

@@ -1,0 +1,103 @@
+"""The table of files answers as a dictionary does, and the list of UIDs is the same whichever way it is made."""
+
+from __future__ import annotations
+
+import tracemalloc
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailarchive.archives import filed, numbering
+from mailarchive.archives.filed import Filed
+from mailarchive.model import UID, Location, MailboxStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Some begin alike, as far as the table looks before it compares whole names.
+DIGITS = [sha256(b"%d" % n).hexdigest()[:32] for n in range(12)] + ["0123456789" + f"{n:022x}" for n in range(6)]
+DIGITS += [digits + "0" * 32 for digits in DIGITS[:3]]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "put", "put", "pop", "get"]),
+        st.sampled_from(DIGITS),
+        st.sampled_from(["cur", "new"]),
+        st.sampled_from(["S", "", "Fa", "\udcff"]),
+    ),
+    max_size=60,
+)
+
+
+def named(digits: str, flags: str = "S") -> str:
+    """Make the name of a file."""
+    return f"1393664400.{digits}.mailarchive,S=100:2,{flags}"
+
+
+@given(STEPS, STEPS)
+def test_a_table_is_a_dictionary(first: list[tuple[str, str, str, str]], then: list[tuple[str, str, str, str]]) -> None:
+    """Whatever is filled in, put, and taken out, before and after it was sorted."""
+    with mock.patch.multiple(filed, _FRESH=3, _SHARE=10**9):
+        table = Filed()
+        twice: list[tuple[str, str]] = []
+        beside: dict[str, tuple[str, str]] = {}
+        for _, digits, sub, flags in first:
+            place = (sub, named(digits, flags))
+            if beside.setdefault(digits, place) is not place:
+                twice.append(place)
+        found = table.fill((digits, sub, named(digits, flags)) for _, digits, sub, flags in first)
+        assert sorted(found) == sorted(twice)
+        for step, digits, sub, flags in then:
+            if step == "put":
+                table.put(digits, sub, named(digits, flags))
+                beside[digits] = (sub, named(digits, flags))
+            elif step == "pop" and digits in beside:
+                assert table.pop(digits) == beside.pop(digits)
+            assert table.get(digits) == beside.get(digits)
+        assert [table.get(digits) for digits in DIGITS] == [beside.get(digits) for digits in DIGITS]
+        assert sorted(table.values()) == sorted(beside.values())
+
+
+def test_thirty_thousand_names_take_five_megabytes() -> None:
+    """Sorted in while they come, as in a first backup."""
+    tracemalloc.start()
+    table = Filed()
+    for number in range(30_000):
+        digits = sha256(b"%d" % number).hexdigest()[:32]
+        table.put(digits, "cur", named(digits))
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert table.get(sha256(b"77").hexdigest()[:32]) is not None
+    assert held < 5_000_000
+    assert peak < 9_000_000
+
+
+class Present:
+    """A mailbox whose files are these."""
+
+    folder = "INBOX"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = set(names)
+
+    def find(self, unique: str) -> object:
+        """Find a file."""
+        return unique if unique in self.names else None
+
+
+ROWS = st.lists(st.tuples(st.integers(1, 30), st.sampled_from("abcdef")), max_size=12)
+
+
+@given(ROWS, st.sets(st.sampled_from("abcdef")))
+def test_a_first_list_of_uids_is_the_same_line_by_line(rows: list[tuple[int, str]], there: set[str]) -> None:
+    """With UIDs that share a file, and files that are gone; what is in no order is not made so."""
+    box: Any = Present(sorted(there))
+    known = [(UID(uid), Location(f"INBOX/{name}")) for uid, name in sorted(dict(rows).items())]
+    status, naming = MailboxStatus(5, 7, 12), numbering.Naming("a" * 32, 1)
+    here = [(int(uid), place[6:]) for uid, place in known if place[6:] in there]
+    made = numbering._of_uids(box, here, None, status, naming)
+    assert numbering._first(box, known, status, naming) == (made.text().encode() if made.files else None)
+    if len(here) > 1:
+        assert numbering._first(box, known[::-1], status, naming) is None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mailarchive.archives.durable import Directory
     from mailarchive.model import Digest
 
-NAME: Final = re.compile(r"(\d{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=\d{1,12})(?:[:;!]2,[^/]*)?")
+NAME: Final = re.compile(r"(\d{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=\d{1,12})(?:[:;!]2,[^/]*)?", re.ASCII)
 """The first part of a name, its digits of the digest, and what mail programs may change."""
 
 FOLDER: Final = "maildirfolder"
@@ -66,7 +66,7 @@ class Box:
         present = set(self._leaf.folders())
         for sub in ("new", "cur"):
             if sub in present:
-                for name in self.sub(sub).names():
+                for name in self.sub(sub).each_name():
                     if found := NAME.fullmatch(name):
                         yield found.group(2), sub, name
 

@@ -118,9 +118,14 @@ class Directory:
 
     def names(self) -> list[str]:
         """Give the names in the folder, in no order."""
+        return list(self.each_name())
+
+    def each_name(self) -> Iterator[str]:
+        """Give the names in the folder one by one, in no order, where there may be very many."""
         try:
             with os.scandir(self.fd) as entries:
-                return [entry.name for entry in entries]
+                for entry in entries:
+                    yield entry.name
         except OSError as error:
             raise os_error(error, self.path) from None
 
@@ -426,7 +431,7 @@ class AppendFile:
 
 def replace(directory: Directory, name: str, content: bytes, *, mode: int = 0o600) -> None:
     """Write a small file of ours by rename, so that it is the old one or the new one, never a part."""
-    draft = _drafted(directory, name, content, mode)
+    draft = _drafted(directory, name, (content,), mode)
     try:
         os.replace(draft.name, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
     except OSError as error:
@@ -435,14 +440,14 @@ def replace(directory: Directory, name: str, content: bytes, *, mode: int = 0o60
     directory.sync()
 
 
-def replace_under_lock(directory: Directory, name: str, content: bytes) -> bool:
+def replace_under_lock(directory: Directory, name: str, *parts: Chunk) -> bool:
     """Write a file that Dovecot writes too, under its lock; False where somebody else holds that.
 
     The lock is a file `NAME.lock` that must not exist.
     """
     lock = f"{name}.lock"
     drop_left_over(directory, name)
-    draft = _drafted(directory, name, content, 0o600)
+    draft = _drafted(directory, name, parts, 0o600)
     try:
         if not directory.take_lock(draft.name, lock):
             draft.drop()
@@ -472,13 +477,14 @@ def drop_left_over(directory: Directory, name: str) -> None:
         directory.remove(f"{name}.lock")
 
 
-def _drafted(directory: Directory, name: str, content: bytes, mode: int) -> Draft:
+def _drafted(directory: Directory, name: str, parts: Iterable[Chunk], mode: int) -> Draft:
     """Write and sync a file beside the one that it is to replace."""
     temporary = f".{name}.new"
     directory.remove(temporary)
     draft = directory.draft(temporary)
     try:
-        draft.write(content)
+        for part in parts:
+            draft.write(part)
         draft.finish()
         os.chmod(temporary, mode, dir_fd=directory.fd)
     except OSError as error:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mailarchive.archives.box import Box
     from mailarchive.archives.durable import Directory
     from mailarchive.model import UID, UIDL, Location, MailboxStatus
+    from mailarchive.ports import Chunk
 
 
 _SHARED: Final = 1000
@@ -67,7 +68,7 @@ def write(
     text = box.text(UIDLIST)
     first = _first(box, rows(), status, naming) if not text else None
     if first is not None:
-        _put(leaf, first)
+        _put(leaf, *first)
         return
     here = [(uid, name) for uid, name in ((uid, _name(box, place)) for uid, place in rows()) if name]
     old = parse_uidlist(text)
@@ -84,14 +85,14 @@ def write(
         _put(leaf, made.text().encode("utf-8", "surrogateescape"))
 
 
-def _put(leaf: Directory, content: bytes) -> None:
-    if not durable.replace_under_lock(leaf, UIDLIST, content):
+def _put(leaf: Directory, *parts: Chunk) -> None:
+    if not durable.replace_under_lock(leaf, UIDLIST, *parts):
         raise BusyError(f"another program holds {leaf.path}/{UIDLIST}.lock", hint="the next run writes the list")
 
 
 def _first(
     box: Box, rows: Iterable[tuple[UID | UIDL, Location]], status: MailboxStatus, naming: Naming
-) -> bytes | None:
+) -> tuple[bytes, memoryview] | None:
     """Make the first list of an IMAP mailbox line by line, because there may be very many; None if it cannot be so."""
     text = bytearray()
     seen: set[int] = set()
@@ -108,17 +109,17 @@ def _first(
             more.setdefault(name, []).append(str(uid))
             continue
         seen.add(known)
-        text += f"{uid} :{name}\n".encode("ascii")
+        text += f"{uid} :{name}\n".encode()
     for name, uids in more.items():
-        at = text.find(f" :{name}\n".encode("ascii"))
+        at = text.find(f" :{name}\n".encode())
         # A name that has the hash of another one has no line yet.
         if at < 0:
             return None
-        text[at:at] = f" X{','.join(uids)}".encode("ascii")
+        text[at:at] = f" X{','.join(uids)}".encode()
     if not text or status.uidvalidity is None:
         return None
     empty = UidList(status.uidvalidity, min(max(highest + 1, status.uidnext or 1), LAST), naming.guid)
-    return empty.text().encode("ascii") + text
+    return empty.text().encode(), memoryview(text)
 
 
 def _name(box: Box, location: Location) -> str:

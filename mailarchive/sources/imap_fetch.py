@@ -38,7 +38,7 @@ DRAIN_CAP = 4 * LITERAL_CAP
 
 WINDOW_OCTETS = 16 * 1024 * 1024
 """Octets, as they were announced, that one command asks for; a larger message is asked for alone."""
-ROUND = 20_000
+ROUND = 8000
 """Messages that are kept track of at a time."""
 
 EMPTY = "the server sent an empty text for it"

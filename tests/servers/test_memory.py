@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,22 +81,36 @@ def facts(low: int, high: int) -> bytes:
     )
 
 
-def answer(command: bytes) -> list[bytes]:
-    """Say what a server with a million messages in INBOX answers."""
+def bodies(uids: bytes) -> bytes:
+    """Write the messages of a set, no two of them alike."""
+    line = b'* 1 FETCH (UID %d FLAGS (\\Seen) INTERNALDATE "01-Mar-2014 10:00:00 +0100" BODY[] {%d}\r\n%s)\r\n'
+    made = []
+    for part in uids.split(b","):
+        low, _, high = part.partition(b":")
+        for uid in range(int(low), int(high or low) + 1):
+            text = b"Message-ID: <%d@example.org>\r\nFrom: a@example.org\r\n\r\nhello\r\n" % uid
+            made.append(line % (uid, len(text), text))
+    return b"".join(made)
+
+
+def answer(command: bytes, total: int = MILLION) -> list[bytes]:
+    """Say what a server with so many messages in INBOX answers."""
     if command.startswith(b"CAPABILITY"):
         return [CAPABILITY]
     if command.startswith(b"LIST"):
         return [b'* LIST () "/" INBOX\r\n']
     if command.startswith(b"EXAMINE"):
-        return [EXAMINED % (MILLION, MILLION + 1)]
+        return [EXAMINED % (total, total + 1)]
     if found := re.match(rb"UID SEARCH RETURN \(COUNT ALL\) ([\d,]+)$", command):
         return [b"* ESEARCH UID COUNT %d ALL %s\r\n" % (found[1].count(b",") + 1, found[1])]
     if b"HEADER" in command:
         uids = re.findall(rb"(\d+)(?::(\d+))?", command.split(b" ")[2])
         found_uids = [n for low, high in uids for n in range(int(low), int(high or low) + 1)]
         return [b"".join(b"* %d FETCH (UID %d BODY[HEADER.FIELDS (FROM)] NIL)\r\n" % (n, n) for n in found_uids)]
+    if found := re.match(rb"UID FETCH ([\d:,]+) \(UID FLAGS INTERNALDATE BODY", command):
+        return [bodies(found[1])]
     if found := re.match(rb"UID FETCH (\d+):(\d+) ", command):
-        low, high = int(found[1]), min(int(found[2]), MILLION)
+        low, high = int(found[1]), min(int(found[2]), total)
         return [facts(first, min(first + 999, high)) for first in range(low, high + 1, 1000)]
     return []
 
@@ -216,3 +231,18 @@ def test_f127_no_message_at_all(tmp_path: Path) -> None:
             assert peak_of("backup", url, "--to", tmp_path / "archive", *words) < 100 * 1024 * 1024
     assert maildir.files(tmp_path / "archive") == []
     assert mailarchive("-q", "verify", tmp_path / "archive").code == 0
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
+def test_a_mailbox_of_fifty_thousand_messages_is_archived_in_less_than_70_mb(tmp_path: Path) -> None:
+    """The whole process, with the list of UIDs at the end, which has a line for each of them."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server, partial(answer, total=50_000)), daemon=True)
+        thread.start()
+        peak = peak_of("backup", plain_url(server.getsockname()[1], "kim"), "--to", tmp_path / "archive")
+        thread.join(10)
+    print(f"peak {peak / 1024**2:.1f} MiB")  # noqa: T201 - for the record
+    listed = (tmp_path / "archive" / "INBOX" / "dovecot-uidlist").read_bytes()
+    assert listed.count(b"\n") == 50_001
+    assert peak < 70 * 1024 * 1024

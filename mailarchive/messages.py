@@ -23,7 +23,7 @@ from mailarchive.model import UID, RemoteMessage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mailarchive.model import MailboxStatus
+    from mailarchive.model import UIDL, MailboxStatus
 
 NO_DATE: Final = (0, 1 << 14)
 """Stands for an unknown date where an instant is given as seconds of POSIX and minutes east of UTC."""
@@ -36,9 +36,9 @@ _SECOND: Final = timedelta(seconds=1)
 
 
 class Messages(Sequence[RemoteMessage]):
-    """A sequence of messages, 18 octets each; those with object ids, labels or UIDLs are kept as they are."""
+    """A sequence of messages, 18 octets each, a UIDL apart; those with object ids or labels are kept as they are."""
 
-    __slots__ = ("_flags", "_numbers", "_odd", "_seconds", "_sets", "_sizes", "_uids", "_zones")
+    __slots__ = ("_flags", "_names", "_numbers", "_odd", "_seconds", "_sets", "_sizes", "_uids", "_zones")
 
     def __init__(self, messages: Iterable[RemoteMessage] = ()) -> None:
         self._uids = array("I")
@@ -49,13 +49,21 @@ class Messages(Sequence[RemoteMessage]):
         self._sets: list[frozenset[str] | None] = []
         self._numbers: dict[frozenset[str] | None, int] = {}
         self._odd: dict[int, RemoteMessage] = {}
+        # As long as the columns from the first UIDL on; empty before.
+        self._names: list[UIDL | None] = []
         for message in messages:
             self.append(message)
 
     def append(self, message: RemoteMessage) -> None:
         """Put one message at the end."""
         uid, size, instant = message.uid, message.size, _instant(message.internal_date)
-        if not isinstance(uid, int) or not 0 < uid < _UIDS:
+        name = None if isinstance(uid, int) else uid
+        if name is not None or self._names:
+            self._names.extend([None] * (len(self._uids) - len(self._names)))
+            self._names.append(name)
+        if not isinstance(uid, int):
+            uid = UID(0)
+        elif not 0 < uid < _UIDS:
             uid, instant = UID(0), None
         odd = instant is None or message.labels is not None or message.object_id
         if odd or not (size is None or 0 <= size < NO_SIZE):
@@ -93,6 +101,8 @@ class Messages(Sequence[RemoteMessage]):
             return False
         if NO_SIZE in octets:
             return False
+        if self._names:
+            self._names.extend([None] * len(octets))
         self._uids.extend(uids)
         self._sizes.extend(octets)
         self._seconds.extend(begins)
@@ -111,7 +121,7 @@ class Messages(Sequence[RemoteMessage]):
     @property
     def plain(self) -> bool:
         """Whether all of them fit into the columns."""
-        return not self._odd
+        return not self._odd and not self._names
 
     def only(self, uids: Iterable[int]) -> Messages:
         """Give those whose UID is among these; both in ascending order of UID."""
@@ -136,6 +146,7 @@ class Messages(Sequence[RemoteMessage]):
         part._seconds.extend(compress(self._seconds, mask))
         part._zones.extend(compress(self._zones, mask))
         part._flags.extend(compress(self._flags, mask))
+        part._names = list(compress(self._names, mask))
         part._sets, part._numbers = self._sets, self._numbers
         if self._odd:
             places = enumerate(compress(range(len(self)), mask))
@@ -229,8 +240,12 @@ class Messages(Sequence[RemoteMessage]):
             return self._odd[index]
         size, zone = self._sizes[index], self._zones[index]
         date = None if zone == NO_DATE[1] else datetime.fromtimestamp(self._seconds[index], _zone(zone))
+        name = self._names[index] if self._names else None
         return RemoteMessage(
-            UID(self._uids[index]), None if size == NO_SIZE else size, date, self._sets[self._flags[index]]
+            UID(self._uids[index]) if name is None else name,
+            None if size == NO_SIZE else size,
+            date,
+            self._sets[self._flags[index]],
         )
 
     def _part(self, place: slice) -> Messages:
@@ -240,6 +255,7 @@ class Messages(Sequence[RemoteMessage]):
         part._seconds = self._seconds[place]
         part._zones = self._zones[place]
         part._flags = self._flags[place]
+        part._names = self._names[place]
         # Both only ever grow, and together.
         part._sets, part._numbers = self._sets, self._numbers
         if self._odd:

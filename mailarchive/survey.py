@@ -208,7 +208,7 @@ def _listed(box: OpenMailbox, mailbox: Mailbox, work: Work, *, dated: bool, dele
         if remembered != asked:
             work.catalogue.remember_dates(mailbox.name, remembered)
             asked = remembered
-    return [message._replace(internal_date=dates.get(message.uid)) for message in messages]
+    return Messages(message._replace(internal_date=dates.get(message.uid)) for message in messages)
 
 
 def _followed(box: OpenMailbox, mailbox: Mailbox, work: Work) -> Sequence[RemoteMessage]:

@@ -66,7 +66,9 @@ def write(
     """
     box.look_again()
     text = box.text(UIDLIST)
-    first = _first(box, rows(), status, naming) if not text else None
+    first = None
+    if not text:
+        first = _first(box, rows(), status, naming) or _first_of_uidls(box, rows(), naming)
     if first is not None:
         _put(leaf, *first)
         return
@@ -120,6 +122,31 @@ def _first(
         return None
     empty = UidList(status.uidvalidity, min(max(highest + 1, status.uidnext or 1), LAST), naming.guid)
     return empty.text().encode(), memoryview(text)
+
+
+def _first_of_uidls(
+    box: Box, rows: Iterable[tuple[UID | UIDL, Location]], naming: Naming
+) -> tuple[bytes, memoryview] | None:
+    """Make the first list of a maildrop likewise; None where two UIDLs share a file."""
+    lines: list[str] = []
+    for uidl, place in rows:
+        name = _name(box, place)
+        if isinstance(uidl, int) or name.startswith("0") or " " in name:
+            return None
+        if name:
+            # By date and then by name, as texts of one length are in the order of their numbers.
+            lines.append(f"{name.partition('.')[0]:0>12} {name} {uidl}")
+    lines.sort()
+    text = bytearray()
+    before = ""
+    for number, line in enumerate(lines, 1):
+        _, name, known = line.split(" ", 2)
+        if name == before:
+            return None
+        before = name
+        shown = f" P{known}" if writable_uidl(known) else ""
+        text += f"{number}{shown} :{name}\n".encode()
+    return (UidList(naming.created, len(lines) + 1, naming.guid).text().encode(), memoryview(text)) if lines else None
 
 
 def _name(box: Box, location: Location) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mailarchive.archives import filed, numbering
 from mailarchive.archives.filed import Filed
-from mailarchive.model import UID, Location, MailboxStatus
+from mailarchive.model import UID, UIDL, Location, MailboxStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,3 +102,22 @@ def test_a_first_list_of_uids_is_the_same_line_by_line(rows: list[tuple[int, str
     assert b"".join(first or ()) == (made.text().encode() if made.files else b"")
     if len(here) > 1:
         assert numbering._first(box, known[::-1], status, naming) is None
+
+
+UIDLS = st.text("abu1\x7f ", max_size=5).map(UIDL)
+NAMES = st.builds("{}.{}".format, st.integers(1, 3) | st.integers(9, 11) | st.integers(0, 2), st.sampled_from("ab"))
+
+
+@given(st.dictionaries(UIDLS, NAMES, max_size=8), st.sets(NAMES, max_size=8))
+def test_a_first_list_of_uidls_is_the_same_line_by_line(rows: dict[UIDL, str], gone: set[str]) -> None:
+    """Each file has the number of its place by date, and its UIDL if that can be written."""
+    box: Any = Present(sorted(set(rows.values()) - gone))
+    naming = numbering.Naming("a" * 32, 5)
+    here = [(str(uidl), name) for uidl, name in rows.items() if name not in gone]
+    made = numbering._of_uidls(here, None, naming)
+    first = numbering._first_of_uidls(box, [(uidl, Location(f"INBOX/{name}")) for uidl, name in rows.items()], naming)
+    if first is not None:
+        assert b"".join(first) == made.text().encode()
+    else:
+        names = [name for _, name in here]
+        assert not names or len(names) > len(set(names)) or any(name.startswith("0") for name in names)

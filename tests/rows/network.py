@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.rows.row import Row
 
 LINES = "tests/servers/test_dead_lines.py"
+CUTS = "tests/crash/test_cut_points.py"
 TLS = "tests/servers/test_tls.py"
 RETRY = "tests/servers/test_retry.py"
 AGAIN = "tests/core/test_retry.py"
@@ -40,8 +41,9 @@ NETWORK: dict[int, Row] = {
         "RST anywhere",
         (
             f"{LINES}::test_f004_a_line_that_breaks_at_any_moment",
-            f"{LINES}::test_f004_a_line_that_breaks_at_very_many_moments",
             f"{LINES}::test_f004_a_line_that_breaks_between_two_answers",
+            f"{CUTS}::test_f004_a_cut_of_the_line_of_a_deleting_run",
+            f"{CUTS}::test_f004_every_cut_of_the_line_of_a_deleting_run",
             f"{TLS}::test_f004_a_line_that_ends_in_the_handshake",
             f"{RETRY}::test_f004_f030_f079_a_line_that_breaks_once_is_taken_up_again",
             f"{RETRY}::test_f004_f030_f079_a_line_that_breaks_once_at_very_many_moments",

@@ -111,6 +111,7 @@ class Proxy:
         cut: `fin` ends the stream in order, `rst` resets it, `hang` keeps the line and passes nothing more on; after a
             reset the client may lose what it had not read.
         cuts: How many connections are cut, the first ones; later ones live. None for all.
+        most: How many connections are taken; whoever comes later is refused. None for any number.
         record: Whether to keep what passes; without it nothing can be cut by octets.
         backlog: Octets that may be under way in each direction; with a delay this bounds the throughput.
 
@@ -128,6 +129,7 @@ class Proxy:
         cut_client: int | None = None,
         cut: Cut = "fin",
         cuts: int | None = 1,
+        most: int | None = None,
         record: bool = True,
         backlog: int = _BACKLOG,
     ) -> None:
@@ -135,7 +137,7 @@ class Proxy:
             raise ValueError("octets are counted in the record")
         self.record, self.backlog = record, backlog
         self.target, self.delay, self.rate = target, delay, rate
-        self.cut_server, self.cut_client, self.cut, self.cuts = cut_server, cut_client, cut, cuts
+        self.cut_server, self.cut_client, self.cut, self.cuts, self.most = cut_server, cut_client, cut, cuts, most
         self.connections: list[Connection] = []
         self.port = 0
         self._pairs: list[_Pair] = []
@@ -201,7 +203,8 @@ class Proxy:
 
     def _turn(self) -> None:
         flows = [(pair, flow) for pair in self._pairs for flow in pair.flows]
-        reading = [self._listener, self._alarm, *(flow.source for _, flow in flows if flow.wants)]
+        listening = [self._listener] if self._listener.fileno() >= 0 else []
+        reading = [*listening, self._alarm, *(flow.source for _, flow in flows if flow.wants)]
         writing = [flow.sink for _, flow in flows if flow.blocked]
         now = time.monotonic()
         dues = [flow.waiting[0][0] - now for _, flow in flows if flow.waiting and not flow.blocked]
@@ -220,6 +223,8 @@ class Proxy:
             client, _ = self._listener.accept()
         except OSError:
             return
+        if self.most is not None and len(self.connections) + 1 >= self.most:
+            self._listener.close()
         try:
             server = socket.create_connection((LOOPBACK, self.target), timeout=5)
         except OSError:

@@ -415,17 +415,6 @@ def test_f004_a_line_that_breaks_at_any_moment(
     assert broken(demo, tmp_path, protocol, side, cut=cut, step=149) <= {0, 3, 15}
 
 
-@pytest.mark.long
-@pytest.mark.timeout(900)
-@PROTOCOLS
-@pytest.mark.parametrize("side", ["server", "client"])
-def test_f004_a_line_that_breaks_at_very_many_moments(
-    demo: DemoServer, tmp_path: Path, protocol: Protocol, side: str
-) -> None:
-    """Every seventh octet."""
-    assert broken(demo, tmp_path, protocol, side, cut="rst", step=7) <= {0, 3, 15}
-
-
 @PROTOCOLS
 def test_f007_a_run_that_crawls(
     demo: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: Protocol

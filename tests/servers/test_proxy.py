@@ -97,6 +97,15 @@ def test_proxy_cuts_as_many_connections_as_asked(cuts: int | None, ends: list[bo
     assert [one.cut for one in proxy.connections] == ends
 
 
+def test_proxy_refuses_whoever_comes_later() -> None:
+    """Beyond the number that it takes, and whether those lines still live or not."""
+    with _talker(b"hello world") as port, Proxy(port, cut_server=5, most=2) as proxy:
+        assert [_drink(proxy.port)[0] for _ in range(2)] == [b"hello", b"hello world"]
+        with pytest.raises(ConnectionRefusedError):
+            _drink(proxy.port)
+    assert len(proxy.connections) == 2
+
+
 @pytest.mark.dovecot
 def test_proxy_delays_each_round_trip(dovecot_user: MakeUser) -> None:
     """Each round trip takes two delays, pipelined commands share one, and stopping takes no time."""

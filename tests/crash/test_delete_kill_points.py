@@ -210,7 +210,9 @@ def marked(there: dict[int, Whole]) -> int:
     [("sendto", 2, 30), ("fsync", 2, 4), ("fdatasync", 2, 6), ("pwrite64", 3, 9), ("renameat2", 2, 0)],
 )
 @pytest.mark.usefixtures("traced")
-def test_a_deletion_that_is_killed_converges(place: Place, tmp_path: Path, call: str, early: int, late: int) -> None:
+def test_f110_a_deletion_that_is_killed_converges(
+    place: Place, tmp_path: Path, call: str, early: int, late: int
+) -> None:
     """Archive and server together hold everything at every stop, and the next run ends as if nothing had been."""
     place.refill()
     words = ("backup", place.url, "--to", tmp_path / "counted", *DELETE)
@@ -223,7 +225,7 @@ def test_a_deletion_that_is_killed_converges(place: Place, tmp_path: Path, call:
 
 
 @pytest.mark.usefixtures("traced")
-def test_marks_that_were_left_behind_come_off(place: Place, tmp_path: Path) -> None:
+def test_f110_marks_that_were_left_behind_come_off(place: Place, tmp_path: Path) -> None:
     """A run that may not delete says that they are there; one that may takes them off, whatever it chooses itself."""
     place.refill()
     words = ("backup", place.url, "--to", tmp_path / "counted", *DELETE)
@@ -251,7 +253,7 @@ def test_marks_that_were_left_behind_come_off(place: Place, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("traced")
-def test_exclusive_that_is_killed_gives_the_marks_of_others_back(bare: Place, tmp_path: Path) -> None:
+def test_f110_exclusive_that_is_killed_gives_the_marks_of_others_back(bare: Place, tmp_path: Path) -> None:
     """Also where they were lifted when it was killed (K14b)."""
     bare.refill()
     more = ("--delete-method", "exclusive")
@@ -274,7 +276,7 @@ def test_the_commands_are_split(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("traced")
-def test_an_undo_that_is_killed_converges(place: Place, tmp_path: Path) -> None:
+def test_f110_an_undo_that_is_killed_converges(place: Place, tmp_path: Path) -> None:
     """No message is missing after the next undo, and none is there twice, at any moment."""
     pruned = tmp_path / "pruned"
     place.refill()

@@ -142,7 +142,7 @@ def uninterrupted(method: Method) -> World:
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_deletion_killed_at_any_step_converges(method: Method, before: bool) -> None:
+def test_f110_a_deletion_killed_at_any_step_converges(method: Method, before: bool) -> None:
     """At every instant archive and server hold everything; the next run ends the work, the one after it has none."""
     whole = uninterrupted(method)
     assert sorted(whole.source.boxes["INBOX"]) == [5, STRANGER]
@@ -155,7 +155,7 @@ def test_a_deletion_killed_at_any_step_converges(method: Method, before: bool) -
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_run_that_may_not_delete_comes_between(method: Method) -> None:
+def test_f110_a_run_that_may_not_delete_comes_between(method: Method) -> None:
     """It changes nothing on the server, and the next one that may still ends the work."""
     whole = uninterrupted(method)
     for stop_at in range(whole.steps.count):
@@ -170,7 +170,7 @@ def test_a_run_that_may_not_delete_comes_between(method: Method) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_resumed_deletion_killed_at_any_step_converges(method: Method) -> None:
+def test_f110_a_resumed_deletion_killed_at_any_step_converges(method: Method) -> None:
     """Two kills: the second one strikes at any step of the run that settles the first."""
     whole = uninterrupted(method)
     for first in range(whole.steps.count):

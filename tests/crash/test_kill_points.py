@@ -97,7 +97,7 @@ def sha(octets: bytes) -> bytes:
 @pytest.mark.reader("strace")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("call", CALLS)
-def test_killed_after_any_durable_step_it_converges(
+def test_f110_killed_after_any_durable_step_it_converges(
     server: DemoServer, whole: dict[str, list[bytes]], tmp_path: Path, call: str
 ) -> None:
     """The next run gives the archive of an uninterrupted one: no message missing, none twice, nothing left over."""
@@ -124,7 +124,7 @@ def test_killed_after_any_durable_step_it_converges(
 
 
 @pytest.mark.timeout(300)
-def test_killed_at_random_moments_it_converges(
+def test_f111_killed_at_random_moments_it_converges(
     server: DemoServer, whole: dict[str, list[bytes]], tmp_path: Path, seed: int
 ) -> None:
     """Twelve runs on one archive, each killed after a random time; then one to the end."""

@@ -40,7 +40,7 @@ def uninterrupted() -> tuple[MemoryArchive, MemoryCatalogue, int]:
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-def test_a_backup_killed_at_any_step_converges(before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f110_a_backup_killed_at_any_step_converges(before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the next run the archive is the same as ever, no copy twice; the run after it fetches nothing."""
     monkeypatch.setattr(batch, "BATCH_MESSAGES", 2)
     whole, rows, count = uninterrupted()

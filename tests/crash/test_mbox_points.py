@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.timeout(300)
-def test_killed_at_every_step_of_an_append_it_is_recovered(tmp_path: Path) -> None:
+def test_f110_killed_at_every_step_of_an_append_it_is_recovered(tmp_path: Path) -> None:
     """What was durable is there, what is there is right, and the next run ends with each message once."""
     command = [sys.executable, "-m", "tests.crash.mbox_steps", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)

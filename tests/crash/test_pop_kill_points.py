@@ -197,7 +197,7 @@ def converges(place: Place, archive: Path, call: str, number: int, *, obeys: boo
     return gone
 
 
-def test_f079_k12_killed_between_the_first_dele_and_quit(place: Place, log: list[str], tmp_path: Path) -> None:
+def test_f079_f110_k12_killed_between_the_first_dele_and_quit(place: Place, log: list[str], tmp_path: Path) -> None:
     """Everything is back on the server, and the next run deletes it without RETR."""
     marks, quits = sent(log, "DELE"), sent(log, "QUIT")
     assert (len(marks), len(quits)) == (len(OLD), 2)
@@ -208,13 +208,13 @@ def test_f079_k12_killed_between_the_first_dele_and_quit(place: Place, log: list
 
 
 @pytest.mark.parametrize("obeys", [True, False], ids=["gone", "back"])
-def test_f080_k13_killed_between_quit_and_its_answer(place: Place, tmp_path: Path, obeys: bool) -> None:
+def test_f080_f110_k13_killed_between_quit_and_its_answer(place: Place, tmp_path: Path, obeys: bool) -> None:
     """All of the chunk is gone, or all is back; nobody knows, and the list of the next session tells."""
     assert converges(place, tmp_path / "1", "QUIT", 1, obeys=obeys) == (50 if obeys else 0)
     assert converges(place, tmp_path / "2", "QUIT", 2, obeys=obeys) == (53 if obeys else 50)
 
 
-def test_killed_while_the_second_chunk_is_fetched(place: Place, log: list[str], tmp_path: Path) -> None:
+def test_f110_killed_while_the_second_chunk_is_fetched(place: Place, log: list[str], tmp_path: Path) -> None:
     """In the sign-in, in the lists, and between two messages."""
     lists, fetches = sent(log, "LIST"), sent(log, "RETR")
     assert fetches[3] < lists[1] < fetches[-1]
@@ -223,7 +223,7 @@ def test_killed_while_the_second_chunk_is_fetched(place: Place, log: list[str], 
 
 
 @pytest.mark.parametrize("call", LATER)
-def test_killed_while_something_becomes_durable(place: Place, log: list[str], tmp_path: Path, call: str) -> None:
+def test_f110_killed_while_something_becomes_durable(place: Place, log: list[str], tmp_path: Path, call: str) -> None:
     """Intent, result, manifest and catalogue: between DELE and the end of the run, and before it."""
     for number in of_kind(log, call, "RETR", "QUIT"):
         converges(place, tmp_path / str(number), call, number)

@@ -77,7 +77,7 @@ def points(total: int) -> list[int]:
 
 
 @pytest.mark.parametrize(("form", "filesystem"), KINDS)
-def test_what_was_vouched_for_is_whole_after_a_power_cut(
+def test_f112_what_was_vouched_for_is_whole_after_a_power_cut(
     place: Place, tmp_path: Path, form: str, filesystem: str
 ) -> None:
     """Told, in the catalogue, or gone from the server: its octets are there; and the next run ends it."""

@@ -54,7 +54,9 @@ def state(archive: Path) -> str | bytes:
         db.close()
 
 
-def test_killed_at_any_step_there_is_the_old_catalogue_or_the_new_one_or_none(place: Place, tmp_path: Path) -> None:
+def test_f110_killed_at_any_step_there_is_the_old_catalogue_or_the_new_one_or_none(
+    place: Place, tmp_path: Path
+) -> None:
     """And the next reindex ends it; after it nothing is fetched."""
     place.refill()
     archive = tmp_path / "archive"
@@ -91,7 +93,7 @@ def test_killed_at_any_step_there_is_the_old_catalogue_or_the_new_one_or_none(pl
 
 
 @pytest.mark.parametrize(("call", "when"), [("STORE", 1), ("STORE", 3), ("EXPUNGE", 1), ("EXPUNGE", 3)])
-def test_an_interrupted_deletion_whose_catalogue_is_lost_is_settled(
+def test_f110_an_interrupted_deletion_whose_catalogue_is_lost_is_settled(
     place: Place, tmp_path: Path, call: str, when: int
 ) -> None:
     """Killed in the middle; catalogue deleted; reindex; the next run takes our marks off or goes on, and ends it."""

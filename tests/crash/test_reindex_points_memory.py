@@ -37,7 +37,7 @@ def rows(catalogue: MemoryCatalogue) -> dict[tuple[str, int, UID | UIDL], Placem
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_deletion_killed_at_any_step_converges_with_a_new_catalogue(method: Method, before: bool) -> None:
+def test_f110_a_deletion_killed_at_any_step_converges_with_a_new_catalogue(method: Method, before: bool) -> None:
     """It knows all rows, and every deletion that is open; the next run ends the work, the one after it has none."""
     whole = uninterrupted(method)
     for stop_at in range(whole.steps.count):
@@ -60,7 +60,7 @@ def test_a_deletion_killed_at_any_step_converges_with_a_new_catalogue(method: Me
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-def test_a_reindex_killed_at_any_step_changes_nothing(before: bool) -> None:
+def test_f110_a_reindex_killed_at_any_step_changes_nothing(before: bool) -> None:
     """It writes to the new catalogue only, and the next one makes the same."""
     world = World(Method.EXPUNGE)
     world.killed(uninterrupted(Method.EXPUNGE).steps.count // 2, before=True)

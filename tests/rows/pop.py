@@ -69,7 +69,7 @@ POP: dict[int, Row] = {
         (
             f"{DELETING}::test_f079_nothing_is_gone_before_quit",
             f"{DOVECOT}::test_f079_a_line_that_breaks_anywhere",
-            f"{KILLS}::test_f079_k12_killed_between_the_first_dele_and_quit",
+            f"{KILLS}::test_f079_f110_k12_killed_between_the_first_dele_and_quit",
             f"{RETRY}::test_f004_f030_f079_a_line_that_breaks_once_is_taken_up_again",
             f"{RETRY}::test_f004_f030_f079_a_line_that_breaks_once_at_very_many_moments",
         ),
@@ -80,7 +80,7 @@ POP: dict[int, Row] = {
             f"{DELETING}::test_f080_the_next_list_decides_what_an_unconfirmed_quit_did",
             f"{DELETING}::test_f080_what_cannot_be_looked_at_now_is_settled_by_the_next_run",
             f"{DELETING}::test_f080_an_answer_to_quit_that_makes_no_sense_leaves_it_open",
-            f"{KILLS}::test_f080_k13_killed_between_quit_and_its_answer",
+            f"{KILLS}::test_f080_f110_k13_killed_between_quit_and_its_answer",
         ),
     ),
     81: Row(

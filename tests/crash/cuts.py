@@ -210,6 +210,8 @@ class Post:
         held = self.held(archive)
         assert result.code in ENDS, (case, result)
         self.assert_nothing_is_lost(there, held, archive, case)
+        if result.code == 0:
+            self.assert_exact(account, archive, case)
         seen.cases += 1
         seen.codes[result.code] += 1
         seen.gone += len(there) < COUNT

@@ -52,8 +52,8 @@ STEPS = {
 }
 """The system calls of each kind of step; of the last only those on the catalogue."""
 CALLS = [call for calls in STEPS.values() for call in calls]
-MOST = 4
-"""Points of a kind of step."""
+LATE = {"syncfs": 2, "fsync": 4, "fdatasync": 12, "name": 3, "catalogue": 3}
+"""Points of a kind of step after the manifest of the run is there, and one before that. A commit is an fdatasync."""
 INLINE = "tests.crash.inline"
 MAKE = {
     "ext2": (48, ("-q", "-F")),
@@ -189,16 +189,18 @@ def whole(archive: Path) -> set[str]:
 
 def points(lines: list[str]) -> list[tuple[str, int]]:
     """Choose a few steps of each kind from the log of a whole run, evenly, with the first and the last one."""
+    manifest = next(at for at, line in enumerate(lines) if "/.mailarchive/runs/" in line)
     found: list[tuple[str, int]] = []
     for kind, calls in STEPS.items():
-        made = [
+        made = sorted(
             (at, call, number)
             for call in calls
             for number, at in enumerate(reached(lines, call), 1)
             if kind != "catalogue" or "catalogue.sqlite" in lines[at]
-        ]
-        made.sort()
-        found += [made[index][1:] for index in spaced(0, len(made) - 1, MOST)]
+        )
+        early = sum(at < manifest for at, _, _ in made)
+        chosen = {*spaced(0, early - 1, 1), *spaced(early, len(made) - 1, LATE[kind])}
+        found += [made[index][1:] for index in sorted(chosen)]
     return found
 
 
@@ -220,7 +222,7 @@ def test_f112_what_was_vouched_for_is_whole_after_a_power_cut(
         assert place.gone() == place.all == whole(archive)
     counted.image.unlink()
     chosen = points(log.read_text(errors="replace").splitlines())
-    assert len(chosen) > 2 * MOST
+    assert len(chosen) > 12
     seen = set()
     for call, number in chosen:
         place.refill()

@@ -27,7 +27,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """
     roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
     base = MEMORY if roomy else tmp_path
-    with tempfile.TemporaryDirectory(dir=base, prefix="mail-") as folder:
+    with tempfile.TemporaryDirectory(dir=base, prefix="mail-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)  # the mail of a server belongs to another user
         monkeypatch.setenv("TMPDIR", folder)
         monkeypatch.setenv("XDG_STATE_HOME", f"{folder}/state")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -63,6 +64,8 @@ def test_f004_every_cut_of_the_line_of_a_deleting_run(memory: Path, seed: int, p
             command = [sys.executable, "-m", "tests.crash.cuts", *words]
             child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             workers.append(stack.enter_context(child))
+            # Where this test is ended before them, they still end their servers.
+            stack.callback(child.send_signal, signal.SIGINT)
         said = [worker.communicate() for worker in workers]
     total: Counter[str] = Counter()
     codes: Counter[str] = Counter()

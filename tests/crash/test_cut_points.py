@@ -50,7 +50,7 @@ def test_f004_a_cut_of_the_line_of_a_deleting_run(memory: Path, rng: random.Rand
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @PROTOCOLS
 def test_f004_every_cut_of_the_line_of_a_deleting_run(memory: Path, seed: int, protocol: Protocol) -> None:
     """Each octet from the first change on the server to the end, and every seventh before it."""

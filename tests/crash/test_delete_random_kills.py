@@ -282,7 +282,7 @@ def test_f111_a_few_kills_lose_nothing(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @PROTOCOLS
 def test_f111_two_hundred_and_fifty_kills_lose_nothing(
     program: subprocess.Popen[str], server: Dovecot, memory: Path, seed: int, protocol: Protocol

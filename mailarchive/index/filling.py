@@ -92,4 +92,4 @@ def _letter(archive: Readable, waiting: Waiting, *, body: bool) -> Letter | None
                 break
     except ArchiveError:
         return None
-    return read(b"".join(pieces), body=body)
+    return read(b"".join(pieces), body=body, date=waiting.at is None)

@@ -27,6 +27,8 @@ def value(field: bytes) -> tuple[str, dict[str, str]]:
 
     Pieces of a parameter are put together, and what is percent-encoded with a charset is decoded (RFC 2231).
     """
+    if not field:
+        return "", {}
     text = _characters(field[: headers.FIELD])
     found = _KIND.match(text)
     kind = "/".join(filter(None, found.groups())).lower() if found else ""

@@ -50,26 +50,27 @@ class Letter:
     body: str = ""
 
 
-def read(octets: Octets, *, body: bool = True) -> Letter:
-    """Read a message, or its first octets; without `body` its header only. It never raises."""
+def read(octets: Octets, *, body: bool = True, date: bool = True) -> Letter:
+    """Read a message, or its first octets; without `body` its header only, without `date` not when. It never raises."""
     letter = Letter(attachments=0 if body else -1)
     # Whatever a sender makes these readers do, including what nobody has thought of, the others still count.
     with contextlib.suppress(Exception):
-        _read_header(octets[: headers.HEAD], letter)
+        _read_header(octets[: headers.HEAD], letter, date=date)
     if body:
         with contextlib.suppress(Exception):
             _read_parts(octets, letter)
     return letter
 
 
-def _read_header(head: bytes, letter: Letter) -> None:
+def _read_header(head: bytes, letter: Letter, *, date: bool) -> None:
     found = headers.fields(head, _SHOWN)
     letter.sender = _joined(found[b"from"])
     letter.to = _joined(found[b"to"])
     letter.cc = _joined(found[b"cc"])
     letter.subject = _joined(found[b"subject"])
     letter.list_id = _joined(found[b"list-id"])
-    letter.date = next((parse_header_date(headers.decoded(value)) for value in found[b"date"]), None)
+    if date:
+        letter.date = next((parse_header_date(headers.decoded(value)) for value in found[b"date"]), None)
 
 
 def _read_parts(octets: Octets, letter: Letter) -> None:

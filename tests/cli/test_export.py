@@ -88,7 +88,7 @@ def test_several_archives_are_folders_in_one(archive: Path, tmp_path: Path) -> N
     assert len(pages) == 6
 
 
-def test_a_place_that_is_taken_is_refused(archive: Path, tmp_path: Path) -> None:
+def test_f135_a_place_that_is_taken_is_refused(archive: Path, tmp_path: Path) -> None:
     """Before anything is read: a folder with something in it, a place in the archive; and what cannot be read."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("mine")

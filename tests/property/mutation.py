@@ -6,6 +6,7 @@ once; who goes on reading behind it would wait for ever. What is raised and is n
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
@@ -92,15 +93,19 @@ def nearly(valid: Sequence[bytes], tokens: Sequence[bytes]) -> st.SearchStrategy
 CUTS = st.lists(st.integers(1, 40) | st.integers(40, 3000), min_size=1, max_size=4)
 
 
+_TAGGED = re.compile(rb"^[A-Z]+\d+ (?:OK|NO|BAD)\b[^\n]*\n", re.MULTILINE)
+
+
 class Ending(Cut):
-    """A line that ends once."""
+    """A line that ends once, and on which nothing comes behind the answer to a command before the next one is sent."""
 
     ended = False
 
     def recv_into(self, view: memoryview) -> int:
         """Give the next piece."""
         assert not self.ended, "somebody reads behind the end of the line"
-        count = super().recv_into(view)
+        answer = _TAGGED.search(self.octets)
+        count = super().recv_into(view if answer is None else view[: answer.end()])
         self.ended = not count
         return count
 

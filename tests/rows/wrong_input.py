@@ -78,8 +78,8 @@ WRONG_INPUT: dict[int, Row] = {
             f"{ADDRESS}::test_f135_a_web_address_is_refused_with_a_hint",
             f"{ADDRESS}::test_f135_control_characters_are_refused",
             f"{ADDRESS}::test_f135_control_characters_are_refused_in_a_user_given_apart",
+            "tests/cli/test_export.py::test_f135_a_place_that_is_taken_is_refused",
         ),
-        "--as: with the export",
     ),
     136: Row(
         "what POP3 cannot say",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mailarchive.events import Planned
     from mailarchive.expunge import How
     from mailarchive.job import Deletion, Work
-    from mailarchive.model import UID, UIDL, ItemState, Mailbox, Quota
+    from mailarchive.model import UID, UIDL, ItemState, Mailbox, MailboxStatus, Quota
     from mailarchive.plan import MailboxPlan, Plan
     from mailarchive.ports import Manifest, Source
 
@@ -225,7 +225,13 @@ class Course:
             _number(work, the_plan)
             raise
         _number(work, the_plan)
-        work.catalogue.saw(work.run.id, {part.mailbox.name: part.status for part in the_plan.mailboxes})
+        work.catalogue.saw(work.run.id, {part.mailbox.name: self._left(part) for part in the_plan.mailboxes})
+
+    def _left(self, part: MailboxPlan) -> MailboxStatus:
+        """Give what a mailbox holds without what this run has removed, so that the next one does not wonder at it."""
+        row = self._work.rows.get(part.mailbox.name)
+        deleted = 0 if row is None else row.deleted
+        return replace(part.status, exists=max(0, part.status.exists - deleted))
 
     def _finish_in_trash(self) -> None:
         """Remove from Gmail's trash what an interrupted deletion has left there, or say that it is there."""

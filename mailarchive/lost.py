@@ -44,7 +44,8 @@ class Lost:
 def lost(lines: Iterable[Mapping[str, object]]) -> list[Lost]:
     """Read the messages that a run intended to delete; whether it did is for the server to show.
 
-    Left out are those of which the run itself has seen that the server kept them, but for those that it only marked.
+    Left out are those that the server refused to let go. What was only marked may have gone since, and so may what was
+    still there when a line had broken: a server can be at work on a goodbye that it could not answer any more (POP3).
 
     Raises:
         ArchiveError: A line cannot be read.
@@ -54,7 +55,7 @@ def lost(lines: Iterable[Mapping[str, object]]) -> list[Lost]:
         key = (line.get("mailbox"), line.get("uidvalidity"), line.get("uid"), line.get("uidl"))
         if line.get("type") == "expunging":
             found[key] = _read(line)
-        elif line.get("type") == "kept" and line.get("state") != "marked":
+        elif line.get("type") == "kept" and line.get("state") not in ("marked", "rolled_back"):
             found.pop(key, None)
     return list(found.values())
 

@@ -24,7 +24,7 @@ from mailarchive.events import Archived, Failed, Fetching, Finished, Gone, Held,
 from mailarchive.model import UID, Quota
 from mailarchive.policy import DateKind, HeaderTests, Policy
 from mailarchive.tally import Tally
-from tests.jobs import CUT, NOW, old, run_backup, text, young
+from tests.jobs import CUT, NOW, old, run_backup, text, yes, young
 from tests.memory import MemoryArchive, MemoryCatalogue, MemoryMessage, MemorySource
 
 if TYPE_CHECKING:
@@ -305,6 +305,16 @@ def test_f049_a_server_that_shows_no_mailboxes_is_not_believed(source: MemorySou
     assert finished.exit_code is ExitCode.PARTIAL
     assert len(archive.durable) == 6
     assert set(catalogue.seen) == {"INBOX", "Work"}
+
+
+def test_a_mailbox_that_we_have_emptied_is_nothing_to_wonder_at(source: MemorySource) -> None:
+    """The note is for what another hand has done."""
+    source.boxes = {"INBOX": {UID(1): old(1), UID(2): old(2)}}
+    archive, catalogue = MemoryArchive(), MemoryCatalogue()
+    finished, _ = run_backup(source, archive, catalogue, deletion=yes())
+    assert (finished.total.deleted, source.boxes["INBOX"]) == (2, {})
+    _, said = run_backup(source, archive, catalogue, run="run2")
+    assert [event for event in said if isinstance(event, Warned)] == []
 
 
 def test_f050_a_mailbox_that_is_suddenly_empty_is_noted(source: MemorySource) -> None:

@@ -179,6 +179,21 @@ def test_what_the_run_itself_saw_stay_is_nothing_to_undo() -> None:
     assert (back.total, back.exit_code) == (Return(), ExitCode.DONE)
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_what_was_still_there_when_the_line_had_broken_comes_back_if_it_went_later(late: bool) -> None:
+    """A server may carry out a deletion after the next session has looked; only a look now can tell."""
+    world = World(Policy(before=CUT, mailboxes=("INBOX",)))
+    world.source.ended_at["store"] = UnreachableError("dead")
+    run_backup(*world.ports, run="run2", deletion=yes())
+    run_backup(*world.ports, run="run3", policy=Policy(before=CUT, mailboxes=("INBOX",)), deletion=yes())
+    assert world.catalogue.open_batches() == []
+    if late:
+        del world.source.boxes["Work"][UID(1)]
+    back, _ = run_undo(*world.ports, "run2")
+    assert (back.total.there, back.total.put_back) == ((1, 1) if late else (2, 0))
+    assert world.facts()["Work"] == world.before["Work"]
+
+
 @pytest.mark.parametrize("gone", [False, True])
 def test_what_was_only_marked_loses_the_mark(gone: bool) -> None:
     """By mark: remembered first, then the mark comes off; one that somebody has expunged meanwhile comes back."""

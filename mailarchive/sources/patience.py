@@ -27,6 +27,8 @@ JITTER: Final = 0.2
 """The part of a pause that is left to chance, so that many clients do not come back at once."""
 ATTEMPTS: Final = 100
 """New attempts in one run, whatever it achieves between them."""
+DAY: Final = 86_400.0
+"""Seconds; what a server asks beyond that is nothing to wait for."""
 SLICE: Final = 0.1
 """Seconds between two looks whether the user wants the run to end."""
 
@@ -111,7 +113,7 @@ def _pauses(error: AccountError, *, first: bool) -> tuple[float, ...]:
 
 def _beyond(error: AccountError, pause: float) -> AccountError:
     """Say how long the patience would have to be."""
-    if isinstance(error, LaterError) and error.after is not None and not error.hint:
+    if isinstance(error, LaterError) and error.after is not None and not error.hint and pause < DAY:
         minutes = int(pause // 60) + 1
         error.hint = f"--max-wait {minutes}min waits for it; the next run goes on there in any case"
     return error

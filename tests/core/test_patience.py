@@ -105,6 +105,13 @@ def test_f033_more_than_the_patience_is_not_waited_for() -> None:
     assert clock.slept == pytest.approx(300, abs=0.2)
 
 
+def test_what_no_user_would_wait_for_has_no_hint() -> None:
+    """A server can ask for any number of seconds."""
+    error = LaterError("throttled", after=1e9)
+    assert Clock().until_it_gives_up(error) == []
+    assert error.hint == ""
+
+
 def test_without_patience_there_is_no_second_attempt() -> None:
     """And nothing is told."""
     clock = Clock(0.0)

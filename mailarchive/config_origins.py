@@ -6,7 +6,7 @@ stands in the file; a password or token is not, not even its length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from mailarchive.credentials import PasswordSources
@@ -35,10 +35,13 @@ _BUILT_IN: Final[dict[str, Any]] = {
     "max_delete": None,
     "max_wait": "60s",
     "max_bytes": None,
+    "ping_url": None,
+    "on_failure": None,
+    "textfile": None,
 }
 _VARIABLES: Final = {"mailboxes": "MAILBOX"}
 """Names of options in variables, where they are not those of the keys."""
-_IN_THE_FILE_ONLY: Final = ("format", "layout")
+_IN_THE_FILE_ONLY: Final = ("format", "layout", "ping_url", "on_failure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def settings(written: Written, account: Account, environ: Mapping[str, str]) -> 
         _user(found, account),
         _archive(found, account),
         *_proof(found, account, environ),
-        *(found.selection(key) for key in _BUILT_IN),
+        *(_masked(found.selection(key)) for key in _BUILT_IN),
     ]
     if account.tunnel is None:
         rows.append(found.variable("ca_file") or found.of_account("ca_file") or Setting("ca_file", None))
@@ -124,6 +127,12 @@ class _Origins:
         if key in self.defaults:
             return Setting(key, self.defaults[key], "[defaults]", line=self.line_of(("defaults", key)))
         return Setting(key, _BUILT_IN[key])
+
+
+def _masked(setting: Setting) -> Setting:
+    """Hide an address to ping: who knows it can say that all is well."""
+    secret = setting.key == "ping_url" and setting.value is not None
+    return replace(setting, value=MASK) if secret else setting
 
 
 def _user(found: _Origins, account: Account) -> Setting:

@@ -21,9 +21,11 @@ from mailarchive.config_values import (
     Config,
     DeletionKeys,
     LimitKeys,
+    MonitorKeys,
     OAuthKeys,
     did_you_mean,
     quoted,
+    refused_ping,
     toml_key,
 )
 from mailarchive.errors import ConfigError, UsageError
@@ -38,7 +40,13 @@ _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?"
 _TOP_KEYS = ("archive", "defaults", "account")
 _DELETION_KEYS = ("delete", "delete_method", "keep_flagged", "keep_unread", "min_copies_age", "max_delete")
 _LIMIT_KEYS = ("max_wait", "max_bytes")
-_SELECTION_KEYS = ("older_than", "mailboxes", "format", "layout", "index", *_DELETION_KEYS, *_LIMIT_KEYS)
+_MONITOR_KEYS = ("ping_url", "on_failure", "textfile")
+_SELECTION_KEYS = (
+    *("older_than", "mailboxes", "format", "layout", "index"),
+    *_DELETION_KEYS,
+    *_LIMIT_KEYS,
+    *_MONITOR_KEYS,
+)
 _PROOF_KEYS = ("password_command", "password_file", "keyring", "oauth")
 _ACCOUNT_KEYS = ("server", "user", "tunnel", "archive", *_PROOF_KEYS, *_SELECTION_KEYS, "ca_file")
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
@@ -132,6 +140,7 @@ class _Reader:
         self.fitting(at, selection)
         if address is None:
             return None
+        monitoring = MonitorKeys(**{key: selection.pop(key) for key in _MONITOR_KEYS if key in selection})
         limits = LimitKeys(**{key: selection.pop(key) for key in _LIMIT_KEYS if key in selection})
         deletion = DeletionKeys(**{key: selection.pop(key) for key in _DELETION_KEYS if key in selection})
         return Account(
@@ -145,6 +154,7 @@ class _Reader:
             ca_file=ca_file,
             deletion=deletion,
             limits=limits,
+            monitoring=monitoring,
             tunnel=tunnel,
             **selection,
         )
@@ -238,6 +248,9 @@ class _Reader:
             "max_delete": self.number((*at, "max_delete"), given.get("max_delete")),
             "max_wait": self.measure((*at, "max_wait"), given.get("max_wait")),
             "max_bytes": self.measure((*at, "max_bytes"), given.get("max_bytes")),
+            "ping_url": self.ping((*at, "ping_url"), given.get("ping_url")),
+            "on_failure": self.text((*at, "on_failure"), given.get("on_failure")),
+            "textfile": self.place(at, given, "textfile"),
         }
         return {key: value for key, value in found.items() if value is not None}
 
@@ -268,6 +281,13 @@ class _Reader:
             (parse_duration if at[-1] == "max_wait" else parse_size)(text)
         except DateSyntaxError as error:
             self.problem(at, error.message, error.hint)
+        return text
+
+    def ping(self, at: tuple[str, ...], value: Any) -> str | None:
+        """Read an address to ping, which no message repeats."""
+        text = self.text(at, value)
+        if text is not None and (reason := refused_ping(text)):
+            self.problem(at, reason, 'write ping_url = "https://hc-ping.com/…"')
         return text
 
     def choice(self, at: tuple[str, ...], value: Any) -> str | None:

@@ -9,6 +9,7 @@ import difflib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from mailarchive.address import parse_url
 from mailarchive.errors import ConfigError
@@ -56,6 +57,38 @@ class LimitKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class MonitorKeys:
+    """What the configuration says about telling others how a backup went, as it was written.
+
+    Attributes:
+        ping_url: The address to ping, which counts as a secret; see `refused_ping`.
+        on_failure: A text for `/bin/sh -c`, run when a backup ends with anything but 0.
+        textfile: Absolute path of a file of metrics for Prometheus.
+    """
+
+    ping_url: str | None = None
+    on_failure: str | None = None
+    textfile: Path | None = None
+
+
+def refused_ping(url: str) -> str:
+    """Say why an address is not pinged; "" for one that is."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        return "this is no address"
+    if parts.username is not None or parts.fragment or not url.isascii() or " " in url:
+        return "the address holds a user, a fragment or a blank"
+    if not host or parts.scheme not in ("http", "https"):
+        return "the address does not begin with https:// and a host"
+    if parts.scheme == "http" and host not in ("localhost", "127.0.0.1", "::1"):
+        return "in clear text only this computer is pinged"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
 class OAuthKeys:
     """What the configuration says about OAuth2: a helper of the user's, or a client id with a provider.
 
@@ -98,6 +131,7 @@ class Account:
         tunnel: A command that speaks IMAP and is signed in already, instead of a connection.
         deletion: What it says about deleting on the server.
         limits: What it says about patience and transfer.
+        monitoring: What it says about telling others how a backup went.
         format: Of its archive, which is fixed when that is made; None for any. `layout`: how its folders lie.
         index: Whether the words of its mail are kept beside it, so that it is searched quickly.
     """
@@ -114,6 +148,7 @@ class Account:
     ca_file: Path | None = None
     deletion: DeletionKeys = field(default_factory=DeletionKeys)
     limits: LimitKeys = field(default_factory=LimitKeys)
+    monitoring: MonitorKeys = field(default_factory=MonitorKeys)
     format: str | None = None
     layout: str | None = None
     tunnel: str | tuple[str, ...] | None = None

@@ -28,9 +28,23 @@ if TYPE_CHECKING:
     default=None,
     help="Take the new mail into the index for `search` at the end.  [default: the account's, else yes]",
 )
+@click.option(
+    "--textfile",
+    metavar="FILE",
+    type=click.Path(),
+    help="Keep metrics of it there, for Prometheus: NAME.prom.",
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @with_shared
-def backup(accounts: tuple[str, ...], *, index: bool | None, dry_run: bool, shared: Shared, **options: Any) -> int:
+def backup(
+    accounts: tuple[str, ...],
+    *,
+    index: bool | None,
+    dry_run: bool,
+    textfile: str | None,
+    shared: Shared,
+    **options: Any,
+) -> int:
     """Archive what the selection picks and the archive does not hold yet.
 
     Nothing on the server is changed, unless --delete or the account says so: then exactly those messages are deleted
@@ -45,7 +59,7 @@ def backup(accounts: tuple[str, ...], *, index: bool | None, dry_run: bool, shar
     MAILARCHIVE_<ACCOUNT>_PASSWORD), or a prompt; it never stands in the URL.
     """  # noqa: D301 - Click reads the backspace as "leave this paragraph as it is"
     from mailarchive.cli import running
-    from mailarchive.cli.targets import targets
+    from mailarchive.cli.targets import targets, watch_of
     from mailarchive.cli.zone import now
 
     selection, removal = Selection.take(options), Removal.take(options, shared)
@@ -60,4 +74,5 @@ def backup(accounts: tuple[str, ...], *, index: bool | None, dry_run: bool, shar
         ),
         shared,
         refused,
+        None if dry_run else watch_of(chosen, textfile, os.environ),
     )

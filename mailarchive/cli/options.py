@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mailarchive.errors import UsageError
+from mailarchive.errors import MailarchiveError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,6 +72,7 @@ class Shared:
     debug: bool = False
     no_color: bool = False
     no_input: bool = False
+    log_file: str | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, object], above: Shared | None = None) -> Shared:
@@ -87,6 +89,12 @@ _SHARED = (
     click.option("--debug", is_flag=True, help="Add a traceback to an error."),
     click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
     click.option("--no-input", is_flag=True, help="Never ask for anything."),
+    click.option(
+        "--log-file",
+        metavar="FILE",
+        type=click.Path(),
+        help="Add a line of JSON for each event and each error; without subjects, addresses and secrets.",
+    ),
 )
 
 
@@ -105,13 +113,37 @@ def with_shared(command: Callable[..., int]) -> Callable[..., int]:
         above = click.get_current_context().find_object(Shared)
         names = tuple(field for field in Shared.__dataclass_fields__ if field in options)
         shared = Shared.of({name: options.pop(name) for name in names}, above)
-        return command(*arguments, shared=shared, **options)
+        try:
+            return command(*arguments, shared=shared, **options)
+        except MailarchiveError as error:
+            _log(error, shared)
+            raise
 
     return shared_options(wrapper)
 
 
+def _log(error: MailarchiveError, shared: Shared) -> None:
+    """Add to the log what ends a command before, or outside of, any screen."""
+    if not shared.log_file:
+        return
+    from mailarchive.monitoring.log import Log
+
+    log = Log(Path(shared.log_file).expanduser(), lambda text: click.echo(f"mailarchive: warning: {text}", err=True))
+    log.error(error)
+    log.close()
+
+
 def open_screen(shared: Shared) -> Screen:
-    """Make the screen that the shared options and the streams ask for."""
+    """Make the screen that the shared options and the streams ask for, and the log in front of it."""
+    screen = _screen(shared)
+    if not shared.log_file:
+        return screen
+    from mailarchive.monitoring.log import Logged
+
+    return Logged.to(shared.log_file, screen)
+
+
+def _screen(shared: Shared) -> Screen:
     import sys
 
     from mailarchive.screen import choose

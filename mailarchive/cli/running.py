@@ -25,6 +25,7 @@ from mailarchive.cli.zone import now
 from mailarchive.errors import ArchiveError, BusyError, ExitCode, MailarchiveError, worst
 from mailarchive.events import Waiting, Warned
 from mailarchive.model import Run
+from mailarchive.monitoring.watch import Watch
 from mailarchive.prune import prune
 from mailarchive.restore import undo
 from mailarchive.sources import Purpose, connect
@@ -147,6 +148,7 @@ def run_each(
     work: Callable[[Target, Screen, Interrupt], ExitCode],
     shared: Shared,
     refused: Mapping[str, MailarchiveError] | None = None,
+    watch: Watch | None = None,
 ) -> int:
     """Do the same on each target, one after the other; one that fails does not stop the others.
 
@@ -155,20 +157,26 @@ def run_each(
         work: What to do on each.
         shared: What every command knows.
         refused: What stops a target before anything is done on it, by its name.
+        watch: Tells others how it goes.
 
     Returns:
         The most serious of their codes; that of a signal if one came.
     """
-    interrupt = Interrupt()
+    interrupt, watched = Interrupt(), watch or Watch()
     with open_screen(shared) as screen:
 
-        def one(target: Target) -> ExitCode:
+        def begun(target: Target, shown: Screen) -> ExitCode:
             if refused and target.name in refused:
                 raise refused[target.name]
-            return work(target, screen, interrupt)
+            return work(target, shown, interrupt)
+
+        def one(target: Target) -> ExitCode:
+            return watched.around(target.name, screen, lambda shown: begun(target, shown))
 
         # Under cron the next run comes by itself, and a mail about each overlap would be noise.
-        return int(worst(each(targets, one, screen, interrupt, shared, silent=BusyError if shared.quiet else ())))
+        codes = each(targets, one, screen, interrupt, shared, silent=BusyError if shared.quiet else ())
+        watched.end(screen)
+        return int(worst(codes))
 
 
 def run_backup(

@@ -16,19 +16,21 @@ import click
 from mailarchive.address import Security, looks_like_url, parse_url
 from mailarchive.archives.marker import KINDS, Kind
 from mailarchive.cli.options import converted
-from mailarchive.config_values import DeletionKeys, LimitKeys
+from mailarchive.config_values import DeletionKeys, LimitKeys, MonitorKeys
 from mailarchive.credentials import PasswordSources
 from mailarchive.errors import UsageError
+from mailarchive.secret import KNOWN
 from mailarchive.sources.tls import Trust, normal_fingerprint
 from mailarchive.sources.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mailarchive.address import ServerAddress
     from mailarchive.cli.options import Shared
     from mailarchive.config import Account
     from mailarchive.config_values import OAuthKeys
+    from mailarchive.monitoring.watch import Watch
 
 
 MAX_WAIT: Final = 60.0
@@ -55,6 +57,7 @@ class Target:
         kind: The form that its archive must have; None for any.
         tunnel: The command to speak to instead of a server.
         index: Whether the words of its mail are kept beside it.
+        monitoring: What the account says about telling others how a backup went.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Target:
     kind: Kind | None = None
     tunnel: Tunnel | None = None
     index: bool = True
+    monitoring: MonitorKeys = field(default_factory=MonitorKeys)
 
     @property
     def is_one_off(self) -> bool:
@@ -171,6 +175,7 @@ def _of_account(
         prompt=_prompt(account.address) if may_ask else None,
     )
     trust = _trust(_path(options["ca_file"]) or account.ca_file, options["fingerprint"])
+    KNOWN.add(account.monitoring.ping_url or "")
     return Target(
         account.name,
         account.address,
@@ -187,6 +192,7 @@ def _of_account(
         oauth=account.oauth,
         tunnel=None if account.tunnel is None else Tunnel(account.tunnel, environ),
         index=account.index,
+        monitoring=account.monitoring,
     )
 
 
@@ -261,3 +267,11 @@ def _prompt(address: ServerAddress) -> Callable[[], str]:
         return answer
 
     return ask
+
+
+def watch_of(chosen: Sequence[Target], textfile: str | None, environ: Mapping[str, str]) -> Watch:
+    """Make what tells others how a backup of these went; the option comes before what an account says."""
+    from mailarchive.monitoring.watch import Watch, Watched
+
+    file = _path(textfile)
+    return Watch([Watched(each.name, each.monitoring, file or each.monitoring.textfile) for each in chosen], environ)

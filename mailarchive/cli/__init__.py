@@ -27,6 +27,7 @@ from mailarchive.cli.options import Shared, shared_options, show_traceback
 from mailarchive.cli.prune import prune
 from mailarchive.cli.reindex import reindex
 from mailarchive.cli.restore import restore
+from mailarchive.cli.schedule import schedule
 from mailarchive.cli.search import list_, search
 from mailarchive.cli.show import show
 from mailarchive.cli.status import status
@@ -71,6 +72,7 @@ cli.add_command(login)
 cli.add_command(logout)
 cli.add_command(prune)
 cli.add_command(reindex)
+cli.add_command(schedule)
 cli.add_command(status)
 cli.add_command(restore)
 cli.add_command(list_)

@@ -36,7 +36,7 @@ HEAVY = (
     "http",
     "dns",
 )
-COMMANDS = ("backup", "demo", "import", "init", "login", "logout", "prune", "reindex", "undo", "verify")
+COMMANDS = ("backup", "demo", "import", "init", "login", "logout", "prune", "reindex", "schedule", "undo", "verify")
 
 
 @pytest.mark.parametrize(

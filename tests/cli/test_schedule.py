@@ -15,6 +15,7 @@ import pytest
 import mailarchive as package
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
+from mailarchive.scheduling.job import MARK
 from tests import maildir
 from tests.command import mailarchive
 from tests.corpus import corpus
@@ -191,7 +192,8 @@ def test_what_is_not_ours_is_neither_written_over_nor_removed(place: Place, fore
     place.units.mkdir(parents=True)
     path = place.units / "mailarchive-backup-home.timer"
     target = place.home / "target"
-    target.write_text("mine")
+    mine = f"# {MARK}" if foreign == "link" else "mine"
+    target.write_text(mine)
     if foreign == "link":
         path.symlink_to(target)
     elif foreign == "folder":
@@ -205,7 +207,7 @@ def test_what_is_not_ours_is_neither_written_over_nor_removed(place: Place, fore
     result = mailarchive("schedule", "--system", "systemd", "--remove")
     assert (result.code, "nothing of ours" in result.err) == (0, True)
     assert path.exists()
-    assert target.read_text() == "mine"
+    assert target.read_text() == mine
     assert not place.said.exists()
 
 
@@ -267,7 +269,9 @@ def test_a_crontab_that_cannot_be_read_is_not_written(place: Place) -> None:
 
 def test_the_line_of_cron_runs_with_next_to_no_environment(place: Place, tmp_path: Path) -> None:
     """From another folder, as cron runs it: it backs up, silently."""
-    out = mailarchive("schedule", "home", "--system", "cron").out
+    # Where it is looked for nothing is, so the line itself has to say where it is.
+    elsewhere = place.config.rename(place.home / "other 100%.toml")
+    out = mailarchive("--config", elsewhere, "schedule", "home", "--system", "cron").out
     line = next(each for each in out.splitlines() if not each.startswith("#"))
     command = line.split(" ", 5)[5].replace(r"\%", "%")
     assert str(place.program).replace("%", r"\%") in line

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 import mailarchive
 from mailarchive.errors import ExitCode, worst
 from tests.command import mailarchive as command
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HEAVY = (
     "imapclient",
@@ -60,6 +57,18 @@ def test_the_exit_codes_stand_in_the_help() -> None:
     assert result.code == 0
     for code in ExitCode:
         assert f"{code.value:>3}  {code.meaning}" in result.out
+
+
+def test_the_exit_codes_stand_in_the_readme() -> None:
+    """The same table, row by row, and nothing else in it."""
+    text = (Path(mailarchive.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Exit codes\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")][2:]
+    assert rows == [f"| {code.value} | {code.meaning} |" for code in ExitCode]
+    order = section.partition("wins: ")[2].partition(".")[0].replace("a signal", "130, 143, 129").split(", ")
+    said = [code for word in order for code in ExitCode if str(code.value) == word]
+    assert [worst(said[number:]) for number in range(len(said))] == said
+    assert {*said, ExitCode.DONE} == set(ExitCode)
 
 
 def test_the_help_promises_no_more_than_is_true() -> None:

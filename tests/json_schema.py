@@ -223,8 +223,8 @@ Made by `python -m tests.json_schema`; the tests check that it is current, and t
 One JSON object a line on stdout, in ASCII, and nothing else there. The first line is `schema`, with version {VERSION};
 new lines and new fields may come within a version, and one that goes away or changes its meaning raises it. `event`
 names the line. Sizes are octets, instants have an offset. Text from servers is exact, so make it safe before you show
-it. A backup of several accounts prints one `started` and one `finished` for each; warnings about telling others, such as a
-ping that failed, may follow `finished`.
+it. A backup of several accounts prints one `started` and one `finished` for each; warnings about a ping
+and the like may follow `finished`.
 
 The lines of `--log-file` are the same, with `at` (when), `run` and `account` on each; without empty texts, without
 `schema`, `selection`, `undo` and `usage`, and with `***` in the place of each address and secret.

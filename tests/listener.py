@@ -7,8 +7,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
     from typing import Self
+
+
+class _Silent(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of a client that goes away."""
 
 
 class Listener:
@@ -19,7 +25,7 @@ class Listener:
         location: Where a redirection points.
     """
 
-    def __init__(self, *codes: int, location: str = "") -> None:
+    def __init__(self, *codes: int, location: str = "", context: ssl.SSLContext | None = None) -> None:
         self.asked: list[str] = []
         self.location = location
         codes = codes or (200,)
@@ -37,8 +43,17 @@ class Listener:
             def log_message(self, *_: Any) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Silent(("127.0.0.1", 0), Handler)
+        if context is not None:
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._server.server_port
 
     @property
     def url(self) -> str:

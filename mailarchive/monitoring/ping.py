@@ -6,6 +6,7 @@ spoken; nothing is followed to another address; what the answer says is not read
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 import urllib.error
@@ -87,5 +88,7 @@ def _request(url: str) -> urllib.request.Request:
 def _reason(error: object) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not to be trusted ({error.verify_message})"
     # The words of a library may repeat the address.
     return getattr(error, "strerror", None) or type(error).__name__

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from mailarchive.monitoring.outcome import Observed
 from mailarchive.screen.safe import safe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mailarchive.monitoring.outcome import Outcome
@@ -104,8 +105,9 @@ class Watch:
             if path is not None:
                 files.setdefault(path, []).append(outcome)
         for path, outcomes in files.items():
-            if problem := textfile.write(path, outcomes):
-                screen(Warned(f"the metrics in {path} could not be written: {problem}"))
+            with _stopping_nothing(screen, "the metrics"):
+                if problem := textfile.write(path, outcomes):
+                    screen(Warned(f"the metrics in {path} could not be written: {problem}"))
 
     def _after(self, wanted: Watched, outcome: Outcome, screen: Screen) -> None:
         with self._lock:
@@ -114,8 +116,9 @@ class Watch:
         line = wanted.keys.on_failure
         if line is None or outcome.code is ExitCode.DONE:
             return
-        if problem := failure.told(line, self._environ, failure.variables(outcome, self._command)):
-            screen(Warned(f"{safe(wanted.account)}: the command of on_failure: {problem}"))
+        with _stopping_nothing(screen, "on_failure"):
+            if problem := failure.told(line, self._environ, failure.variables(outcome, self._command)):
+                screen(Warned(f"{safe(wanted.account)}: the command of on_failure: {problem}"))
 
     def _ping(self, wanted: Watched, word: str, screen: Screen) -> None:
         url = wanted.keys.ping_url
@@ -124,5 +127,15 @@ class Watch:
         # urllib brings ssl and http with it; only who pings pays for them.
         from mailarchive.monitoring import ping
 
-        if problem := ping.ping(ping.address(url, wanted.account, word)):
-            screen(Warned(f"{safe(wanted.account)}: the ping to {urlsplit(url).hostname} failed: {problem}"))
+        with _stopping_nothing(screen, "the ping"):
+            if problem := ping.ping(ping.address(url, wanted.account, word)):
+                screen(Warned(f"{safe(wanted.account)}: the ping to {urlsplit(url).hostname} failed: {problem}"))
+
+
+@contextmanager
+def _stopping_nothing(screen: Screen, what: str) -> Iterator[None]:
+    """Make a warning of whatever goes wrong: not even a bug of ours here takes a backup's end away."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - see above
+        screen(Warned(f"{what}: unexpected failure ({type(error).__name__})"))

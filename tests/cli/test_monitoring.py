@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+import ssl
 import stat
 import threading
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 from mailarchive.cli import running
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from mailarchive.errors import ExitCode
-from mailarchive.monitoring import failure, ping
+from mailarchive.monitoring import failure, ping, textfile
 from mailarchive.monitoring.metrics import Key, parsed
 from mailarchive.monitoring.outcome import Outcome
 from tests import maildir
@@ -124,6 +126,23 @@ def test_a_ping_is_tried_three_times() -> None:
     with Listener(500, 503, 200) as listener:
         assert ping.ping(listener.url, pause=0.0) == ""
         assert len(listener.asked) == 3
+
+
+def test_only_a_certificate_that_is_trusted_is_spoken_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the right name too; nothing is asked of anybody else."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with Listener(context=context) as listener:
+        url = f"https://localhost:{listener.port}/canary-uuid-4711"
+        assert ping.ping(url, pause=0.0).startswith("its certificate is not to be trusted (unable to get")
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        other = ping.ping(url.replace("localhost", "127.0.0.1"), pause=0.0)
+        assert other.startswith("its certificate is not to be trusted (IP address mismatch")
+        assert listener.asked == []
+        assert ping.ping(url, pause=0.0) == ""
+        assert listener.asked == ["/canary-uuid-4711"]
 
 
 def test_an_answer_that_comes_octet_by_octet_is_given_up() -> None:
@@ -286,6 +305,42 @@ def test_a_bug_in_the_work_is_told_and_stays_a_bug(
         configure(home, server, f'ping_url = "{listener.url}"')
         assert mailarchive("backup").code == ExitCode.BUG
     assert listener.asked == ["/canary-uuid-4711/start", "/canary-uuid-4711/1"]
+
+
+def test_a_bug_in_what_is_told_changes_nothing(server: DemoServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the four: the mail is there, the code is that of the backup, and a line says it."""
+
+    def bug(*_: object, **__: object) -> str:
+        raise ZeroDivisionError
+
+    for module, name in ((ping, "address"), (failure, "told"), (textfile, "write")):
+        monkeypatch.setattr(module, name, bug)
+    keys = f'ping_url = "http://127.0.0.1:9/x"\non_failure = "true"\ntextfile = "{home}/mail.prom"'
+    archive = configure(home, server, keys)
+    result = mailarchive("backup")
+    assert result.code == 0
+    assert result.err.count("unexpected failure (ZeroDivisionError)") == 3
+    assert len(maildir.files(archive)) == 8
+    configure(home, server, keys, password="wrong-word")
+    result = mailarchive("backup")
+    assert result.code == ExitCode.SIGN_IN
+    assert result.err.count("unexpected failure (ZeroDivisionError)") == 4
+
+
+@pytest.mark.parametrize("variable", ["MAILARCHIVE_LOG_FILE", "MAILARCHIVE_BACKUP_LOG_FILE"])
+def test_a_variable_asks_for_the_log_and_a_log_that_fails_stops_nothing(
+    server: DemoServer, home: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """The same as the option; in a folder that is not there it is a warning."""
+    archive = configure(home, server)
+    monkeypatch.setenv(variable, str(home / "absent" / "log"))
+    result = mailarchive("backup")
+    assert result.code == 0
+    assert result.err.count("warning: the log ") == 1
+    assert len(maildir.files(archive)) == 8
+    (home / "absent").mkdir()
+    assert mailarchive("backup").err == ""
+    assert (home / "absent" / "log").exists()
 
 
 def test_the_log_tells_a_whole_run_and_no_address(vault: Vault, server: DemoServer, home: Path) -> None:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import mailarchive as package
 from mailarchive.address import Security, looks_like_url
 from mailarchive.config import default_path, load
 from mailarchive.errors import ExitCode, UsageError
@@ -134,7 +135,7 @@ def _jobs(
             name,
             (*words, "--no-input", *((name,) if name else ())),
             when(options["every"], options["at"], f"{file} {name}"),
-            environ=tuple(_variables(environ)),
+            environ=tuple(_variables(environ, words)),
             writable=_writable(covered, config, log, environ, everything=name is None),
             commands=any(map(_names_commands, covered)),
             askers=tuple(each.name for each in covered if not _has_password(each, environ)),
@@ -155,14 +156,19 @@ def program(said: str, environ: Mapping[str, str]) -> tuple[str, ...]:
         found = shutil.which(each, path=path)
         if found is not None:
             return (os.path.abspath(found),)  # noqa: PTH100 - as above
+    if said.endswith(".pyz") and Path(said).is_file():
+        return (sys.executable, os.path.abspath(said))  # noqa: PTH100 - as above
     return (sys.executable, "-m", "mailarchive")
 
 
-def _variables(environ: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+def _variables(environ: Mapping[str, str], words: Sequence[str]) -> Iterable[tuple[str, str]]:
     folders = [part for part in environ.get("PATH", "").split(":") if part.startswith("/") and Path(part).is_dir()]
     if folders:
         yield "PATH", ":".join(dict.fromkeys(folders))
     yield from ((name, environ[name]) for name in _HANDED_ON if environ.get(name))
+    source = Path(package.__file__).parent.parent
+    if words[1:2] == ("-m",) and not source.is_relative_to(sys.prefix):
+        yield "PYTHONPATH", str(source)  # a checkout that is not installed is found only from its own folder
 
 
 def _writable(

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import mailarchive as package
+from mailarchive.cli import scheduling
+from mailarchive.cli.scheduling import program
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from mailarchive.scheduling.job import MARK
@@ -281,6 +283,42 @@ def test_the_line_of_cron_runs_with_next_to_no_environment(place: Place, tmp_pat
         capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+    assert len(maildir.files(place.home / "it's 100% mail" / "home")) == 4
+
+
+def test_the_program_is_found_however_it_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its path, by its name, beside the interpreter, as an archive of Python, as a module; a link stays a link."""
+    here, path = tmp_path / "bin", tmp_path / "path"
+    for folder in (here, path):
+        folder.mkdir()
+    monkeypatch.setattr(sys, "executable", str(here / "python3"))
+    monkeypatch.chdir(tmp_path)
+    environ = {"PATH": str(path)}
+    assert program("/x/mailarchive/__main__.py", environ) == (str(here / "python3"), "-m", "mailarchive")
+    (tmp_path / "mailarchive.pyz").touch()
+    assert program("mailarchive.pyz", environ) == (str(here / "python3"), str(tmp_path / "mailarchive.pyz"))
+    (path / "real").touch(0o755)
+    (path / "mailarchive").symlink_to(path / "real")
+    assert program("pytest", environ) == (str(path / "mailarchive"),)
+    (here / "mailarchive").touch(0o755)
+    assert program("pytest", environ) == (str(here / "mailarchive"),)
+    assert program("mailarchive", environ) == (str(path / "mailarchive"),)
+    assert program("bin/mailarchive", environ) == (str(here / "mailarchive"),)
+
+
+def test_a_checkout_that_is_not_installed_runs_from_anywhere(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started as a module, the line says where the module is."""
+    place.program.unlink()
+    monkeypatch.setattr(scheduling, "program", lambda *_: (sys.executable, "-m", "mailarchive"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "elsewhere"))
+    line = mailarchive("schedule", "home", "--system", "cron").out.splitlines()[1]
+    command = line.split(" ", 5)[5].replace(r"\%", "%")
+    found = subprocess.run(
+        ["/bin/sh", "-c", command], env={"HOME": str(place.home)}, cwd=tmp_path, check=False, timeout=60
+    )
+    assert found.returncode == 0
     assert len(maildir.files(place.home / "it's 100% mail" / "home")) == 4
 
 

@@ -339,5 +339,5 @@ def test_both_commands_choose_mail_by_the_same_options(command: str) -> None:
     """`interface.md` section 5, and section 6 but for --delete."""
     names = {str(parameter.name) for parameter in cli.commands[command].params}
     other = {str(parameter.name) for parameter in cli.commands["prune" if command == "backup" else "backup"].params}
-    only = {"to", "delete", "format", "layout", "index", "max_bytes"} if command == "backup" else {"archive"}
-    assert names - other == only
+    here = {"to", "delete", "format", "layout", "index", "max_bytes", "textfile"}
+    assert names - other == (here if command == "backup" else {"archive"})

@@ -21,6 +21,7 @@ from mailarchive import errors, events, model, usage
 from mailarchive.errors import ExitCode
 from mailarchive.model import Quota
 from mailarchive.screen.jsonl import VERSION, event_name
+from mailarchive.screen.letters import Attached, Header
 
 _NAMES: Final = {**vars(model), **vars(errors), **vars(usage), "datetime": datetime}
 
@@ -91,6 +92,38 @@ RECORDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         },
     ),
     "status_finished": ("The end of `status`.", {"exit_code": ExitCode}),
+    "found": (
+        "`search` and `list`: one message; `id` is its whole ID, and what is not known is null.",
+        {
+            "id": str,
+            "archive": str,
+            "mailbox": str,
+            "date": datetime | None,
+            "from": str,
+            "to": str,
+            "subject": str,
+            "size": int,
+            "flags": list[str] | None,
+            "attachments": int | None,
+            "uidvalidity": int | None,
+            "uid": int | str | None,
+            "location": str,
+        },
+    ),
+    "search_finished": ("The end of `search` and `list`.", {"found": int}),
+    "message": (
+        "`show`: a message; `text_cut` says whether more of its text is left out.",
+        {
+            "id": str,
+            "mailbox": str,
+            "size": int,
+            "flags": list[str] | None,
+            "headers": list[Header],
+            "text": str,
+            "text_cut": bool,
+            "attachments": list[Attached],
+        },
+    ),
     "schedule": (
         "`schedule`: a file or, where `path` is null, lines of a crontab; `what` was done with it, or `would_be_…`.",
         {"system": str, "path": str | None, "text": str, "what": str},

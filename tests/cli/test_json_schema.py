@@ -98,6 +98,10 @@ def test_what_runs_print_is_what_the_schema_says(server: DemoServer, home: Path)
         ["verify", "home"],
         ["reindex", "home"],
         ["du", "home"],
+        ["search", "has:attachment OR larger:1"],
+        ["list", "--limit", "2"],
+        ["export", "--as", "eml", "--to", str(home / "out")],
+        ["restore", "home", "--dry-run"],
         ["doctor"],
         ["config", "show"],
         ["config", "check"],
@@ -109,6 +113,10 @@ def test_what_runs_print_is_what_the_schema_says(server: DemoServer, home: Path)
         assert events[0]["event"] == "schema"
         assert [found for line in events for found in problems(line)] == []
         seen |= {line["event"] for line in events}
+    (first, *_) = [line for line in mailarchive("--json", "list").events if line["event"] == "found"]
+    shown = mailarchive("--json", "show", first["id"]).events
+    assert [found for line in shown for found in problems(line)] == []
+    seen |= {line["event"] for line in shown}
     assert set(RECORDS) <= seen
     assert seen <= set(lines())
     assert {"started", "planned", "archived", "expunged", "finished", "warned", "usage_finished"} <= seen

@@ -48,7 +48,7 @@ def _small(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(place: Place, archive: Path, *more: str) -> Result:
     """Run a backup; with `DELETE` it deletes."""
-    return mailarchive("--json", "backup", place.url, "--to", archive, *more, password=PASSWORD)
+    return mailarchive("--json", "backup", place.url, "--to", archive, "--no-index", *more, password=PASSWORD)
 
 
 def warned(result: Result) -> list[str]:

@@ -348,7 +348,11 @@ def _lock(path: Path, meta: Directory, started: str, wait: float) -> filelock.Ba
     except NotImplementedError:
         raise ArchiveError(f"the filesystem of {path} has no locks") from None
     text = json.dumps({"pid": os.getpid(), "host": os.uname().nodename, "started": started})
-    replace(meta, OWNER, text.encode("ascii"))
+    try:
+        replace(meta, OWNER, text.encode("ascii"))
+    except BaseException:
+        lock.release()
+        raise
     return lock
 
 

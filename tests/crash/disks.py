@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 import subprocess
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from mailarchive.archives.opening import open_for_reading
 from mailarchive.demo.store import Account
 from tests.command import plain_url
 from tests.conftest import require_program
@@ -140,27 +138,3 @@ class Place:
     def gone(self) -> set[str]:
         """Give the digests of what has left."""
         return self.all - self.left()
-
-
-def whole(archive: Path) -> set[str]:
-    """Give the digests of what an archive holds, by reading all of it."""
-    opened = open_for_reading(archive) if archive.exists() else None
-    if opened is None:
-        return set()
-    with opened:
-        messages = (opened.mail.read(location) for _, location in opened.mail.scan())
-        return {hashlib.sha256(b"".join(pieces)).hexdigest() for pieces in messages}
-
-
-def vouched(archive: Path) -> set[str]:
-    """Give the digests that the catalogue vouches for."""
-    catalogue = archive / ".mailarchive" / "catalogue.sqlite"
-    if not catalogue.exists():
-        return set()
-    with sqlite3.connect(catalogue) as db:
-        try:
-            rows = db.execute("SELECT c.digest FROM placement p JOIN content c ON c.id = p.content").fetchall()
-        except sqlite3.OperationalError:
-            rows = []
-    db.close()
-    return {digest.hex() for (digest,) in rows}

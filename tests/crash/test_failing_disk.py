@@ -24,8 +24,9 @@ from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from tests import maildir
 from tests.command import mailarchive, process
-from tests.crash.disks import DELETE, PASSWORD, Place, vouched, whole
+from tests.crash.disks import DELETE, PASSWORD, Place
 from tests.crash.threads import reached
+from tests.crash.vouching import vouched, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

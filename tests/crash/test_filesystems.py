@@ -21,7 +21,8 @@ from mailarchive.demo.store import Store
 from tests import maildir
 from tests.command import mailarchive, process
 from tests.conftest import require_program
-from tests.crash.disks import DELETE, PASSWORD, Disk, Place, mounted, whole
+from tests.crash.disks import DELETE, PASSWORD, Disk, Place, mounted
+from tests.crash.vouching import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,8 @@ from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from tests import maildir
 from tests.command import mailarchive
-from tests.crash.disks import DELETE, PASSWORD, Disk, Place, in_memory, remount, vouched, whole
+from tests.crash.disks import DELETE, PASSWORD, Disk, Place, in_memory, remount
+from tests.crash.vouching import vouched, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

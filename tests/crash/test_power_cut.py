@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailarchive.archives.opening import open_for_reading
+from mailarchive import space
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Account, Store
 from tests.command import mailarchive, plain_url, process
@@ -27,7 +27,7 @@ from tests.contract.sources import DELETE, pop_url
 from tests.corpus import corpus
 from tests.crash.test_delete_kill_points import spaced
 from tests.crash.threads import reached
-from tests.crash.vouching import vouched
+from tests.crash.vouching import vouched, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,7 +156,13 @@ class Place:
         url, more = plain_url(self.running.imap_port, USER), ["--no-keep-flagged"]
         if protocol == "pop":
             url, more = pop_url(self.running.pop_port, USER), []
-        return ("--json", "backup", url, "--to", archive, "--format", form, *DELETE, *more)
+        return ("--json", "backup", url, "--to", archive, "--format", form, "--no-index", *DELETE, *more)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the disks be as small as they are; a process of its own does it by `inline`."""
+    monkeypatch.setattr(space, "ROOM", 0)
 
 
 @pytest.fixture(scope="module")
@@ -175,16 +181,6 @@ def archived(result: Result) -> set[str]:
             if event["event"] == "archived":
                 found.add(event["digest"].removeprefix("sha256:"))
     return found
-
-
-def whole(archive: Path) -> set[str]:
-    """Give the digests of what an archive holds, by reading all of it."""
-    opened = open_for_reading(archive) if archive.exists() else None
-    if opened is None:
-        return set()
-    with opened:
-        messages = (opened.mail.read(location) for _, location in opened.mail.scan())
-        return {hashlib.sha256(b"".join(pieces)).hexdigest() for pieces in messages}
 
 
 def points(lines: list[str]) -> list[tuple[str, int]]:

@@ -216,8 +216,9 @@ def test_f128_a_run_over_imap_whose_answers_are_changed(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 @given(CHANGES)
-@settings(max_examples=1500, suppress_health_check=LOOSE)
+@settings(max_examples=500, suppress_health_check=LOOSE)
 def test_f128_very_many_runs_over_imap(
     running: tuple[Running, DemoServer], tmp_path: Path, changes: list[Change]
 ) -> None:
@@ -254,8 +255,9 @@ def test_f128_a_run_over_pop3_whose_answers_are_changed(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 @given(CHANGES)
-@settings(max_examples=1500, suppress_health_check=LOOSE)
+@settings(max_examples=500, suppress_health_check=LOOSE)
 def test_f128_very_many_runs_over_pop3(
     running: tuple[Running, DemoServer], tmp_path: Path, changes: list[Change]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mailarchive.cli.crowd import Crowd, crowd_options
 from mailarchive.cli.deleting import Removal, deletion_options
 from mailarchive.cli.options import Pair, Selection, kind_options, selection_options, server_options, with_shared
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     type=click.Path(),
     help="Keep metrics of it there, for Prometheus: NAME.prom.",
 )
+@crowd_options
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @with_shared
 def backup(
@@ -49,8 +51,8 @@ def backup(
 
     Nothing on the server is changed, unless --delete or the account says so: then exactly those messages are deleted
     there that were written, read back and compared in this run. ACCOUNT is a name from the configuration; without one,
-    all of them are backed up, one after the other, and one that fails does not stop the others. A one-off needs no
-    configuration:
+    all of them are backed up, one after the other or --jobs at a time, and one that fails does not stop the others. A
+    one-off needs no configuration:
 
     \b
       mailarchive backup imaps://me@imap.example.org --to ~/Mail/archive/me --older-than 1y
@@ -62,11 +64,12 @@ def backup(
     from mailarchive.cli.targets import targets, watch_of
     from mailarchive.cli.zone import now
 
-    selection, removal = Selection.take(options), Removal.take(options, shared)
-    chosen = targets(accounts, options, shared, os.environ)
+    crowd = Crowd.take(options)
+    selection, removal = Selection.take(options), Removal.take(options, shared, alone=crowd.jobs == 1)
+    chosen = crowd.ours(targets(accounts, options, crowd.hushed(shared), os.environ))
     if index is not None:
         chosen = [replace(target, index=index) for target in chosen]
-    refused = removal.check(chosen, selection, now(), dry_run=dry_run)
+    refused = removal.check(chosen, selection, now(), dry_run=dry_run) if chosen else {}
     return running.run_each(
         chosen,
         lambda target, screen, interrupt: running.run_backup(
@@ -75,4 +78,5 @@ def backup(
         shared,
         refused,
         None if dry_run else watch_of(chosen, textfile, os.environ),
+        jobs=crowd.jobs,
     )

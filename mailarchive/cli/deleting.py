@@ -91,6 +91,7 @@ class Removal:
         yes: Whether the answer to the question is given already.
         asks: Whether there is somebody to be asked.
         mute: Whether nobody may be asked, terminal or not.
+        alone: Whether one account runs at a time; nobody answers for several.
         spelled: Options that stand on the command line and mean nothing to a run that does not delete.
     """
 
@@ -105,9 +106,10 @@ class Removal:
     asks: bool = False
     mute: bool = False
     spelled: tuple[str, ...] = ()
+    alone: bool = True
 
     @classmethod
-    def take(cls, options: dict[str, Any], shared: Shared) -> Removal:
+    def take(cls, options: dict[str, Any], shared: Shared, *, alone: bool = True) -> Removal:
         """Take the options about deleting out of all options of a command; one without `--delete` always deletes."""
         context = click.get_current_context()
         how = [name for option in _HOW for name in _names(option)]
@@ -118,6 +120,7 @@ class Removal:
             yes=options.pop("yes"),
             asks=_somebody_is_there(shared),
             mute=_is_mute(shared),
+            alone=alone,
             spelled=tuple(f"--{name.replace('_', '-')}" for name in spelled),
             **{name: options.pop(name) for name in how if name != "delete_method"},
         )
@@ -229,6 +232,12 @@ class Removal:
         )
 
     def _demand_consent(self, target: Target) -> None:
+        # Who sits at a terminal is used to be asked, also where the account says delete = true.
+        if self.asks and not self.alone and not self.yes:
+            raise UsageError(
+                f"{target.name}: deleting needs a yes, and with --jobs nobody is asked",
+                hint="add --yes, or leave --jobs out",
+            )
         if self.yes or self.asks or target.deletion.delete:
             return
         configured = "" if target.is_one_off else f", or delete = true to the account {target.name}"

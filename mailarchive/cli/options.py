@@ -135,7 +135,11 @@ def _log(error: MailarchiveError, shared: Shared) -> None:
 
 def open_screen(shared: Shared) -> Screen:
     """Make the screen that the shared options and the streams ask for, and the log in front of it."""
-    screen = _screen(shared)
+    return logged(_screen(shared), shared)
+
+
+def logged(screen: Screen, shared: Shared) -> Screen:
+    """Put the log that the shared options ask for in front of a screen."""
     if not shared.log_file:
         return screen
     from mailarchive.monitoring.log import Logged

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mailarchive.cli.crowd import Crowd, crowd_options
 from mailarchive.cli.deleting import Removal, deletion_options
 from mailarchive.cli.options import Selection, selection_options, server_options, with_shared
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @server_options("archive")
 @selection_options
 @deletion_options(whether=False)
+@crowd_options
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @with_shared
 def prune(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **options: Any) -> int:
@@ -36,9 +38,10 @@ def prune(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **options
     from mailarchive.cli.targets import targets
     from mailarchive.cli.zone import now
 
-    selection, removal = Selection.take(options), Removal.take(options, shared)
-    chosen = targets(accounts, options, shared, os.environ, place="archive")
-    refused = removal.check(chosen, selection, now(), dry_run=dry_run)
+    crowd = Crowd.take(options)
+    selection, removal = Selection.take(options), Removal.take(options, shared, alone=crowd.jobs == 1)
+    chosen = crowd.ours(targets(accounts, options, crowd.hushed(shared), os.environ, place="archive"))
+    refused = removal.check(chosen, selection, now(), dry_run=dry_run) if chosen else {}
     return running.run_each(
         chosen,
         lambda target, screen, interrupt: running.run_prune(
@@ -46,4 +49,5 @@ def prune(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **options
         ),
         shared,
         refused,
+        jobs=crowd.jobs,
     )

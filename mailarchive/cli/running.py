@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mailarchive import __version__
 from mailarchive.archives.opening import open_for_reading, open_for_writing
@@ -19,10 +19,11 @@ from mailarchive.backup import backup
 from mailarchive.catalogue import SqliteCatalogue
 from mailarchive.cli.background import Background
 from mailarchive.cli.consent import Consent
+from mailarchive.cli.fleet import SIGNALS, Fleet, json_lines, summarize
 from mailarchive.cli.options import open_screen, show_traceback
 from mailarchive.cli.proving import proof_of
 from mailarchive.cli.zone import now
-from mailarchive.errors import ArchiveError, BusyError, ExitCode, MailarchiveError, worst
+from mailarchive.errors import ArchiveError, BusyError, MailarchiveError, worst
 from mailarchive.events import Waiting, Warned
 from mailarchive.model import Run
 from mailarchive.monitoring.watch import Watch
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from mailarchive.cli.deleting import Removal
     from mailarchive.cli.options import Selection, Shared
     from mailarchive.cli.targets import Target
+    from mailarchive.errors import ExitCode
     from mailarchive.events import Finished, RestoreFinished
     from mailarchive.job import Deletion
     from mailarchive.policy import Policy
@@ -66,18 +68,12 @@ class Interrupted(KeyboardInterrupt):
 class Interrupt:
     """Catches the first signal, so that the current batch is finished; the second one stops at once."""
 
-    _CODES: ClassVar = {
-        signal.SIGINT: ExitCode.INTERRUPT,
-        signal.SIGTERM: ExitCode.TERMINATE,
-        signal.SIGHUP: ExitCode.HANGUP,
-    }
-
     def __init__(self) -> None:
         self.code: ExitCode | None = None
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
-        for number in self._CODES:
+        for number in SIGNALS:
             # A signal that whoever started us has switched off (nohup) stays off.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._caught)
@@ -112,7 +108,7 @@ class Interrupt:
     def _caught(self, number: int, _frame: FrameType | None) -> None:
         if self.code is not None:
             raise Interrupted(self.code)
-        self.code = self._CODES[signal.Signals(number)]
+        self.code = SIGNALS[signal.Signals(number)]
 
 
 def each(
@@ -149,8 +145,10 @@ def run_each(
     shared: Shared,
     refused: Mapping[str, MailarchiveError] | None = None,
     watch: Watch | None = None,
+    *,
+    jobs: int = 1,
 ) -> int:
-    """Do the same on each target, one after the other; one that fails does not stop the others.
+    """Do the same on each target; one that fails does not stop the others.
 
     Args:
         targets: What to work on.
@@ -158,12 +156,15 @@ def run_each(
         shared: What every command knows.
         refused: What stops a target before anything is done on it, by its name.
         watch: Tells others how it goes.
+        jobs: On how many at a time; one after the other in this process, several each in its own.
 
     Returns:
         The most serious of their codes; that of a signal if one came.
     """
-    interrupt, watched = Interrupt(), watch or Watch()
-    with open_screen(shared) as screen:
+    watched = watch or Watch()
+
+    def some(chosen: Sequence[Target], screen: Screen) -> list[ExitCode]:
+        interrupt = Interrupt()
 
         def begun(target: Target, shown: Screen) -> ExitCode:
             if refused and target.name in refused:
@@ -171,12 +172,25 @@ def run_each(
             return work(target, shown, interrupt)
 
         def one(target: Target) -> ExitCode:
+            if len(targets) > 1 and (lines := json_lines(screen)) is not None:
+                lines.account = target.name
             return watched.around(target.name, screen, lambda shown: begun(target, shown))
 
         # Under cron the next run comes by itself, and a mail about each overlap would be noise.
-        codes = each(targets, one, screen, interrupt, shared, silent=BusyError if shared.quiet else ())
+        codes = each(chosen, one, screen, interrupt, shared, silent=BusyError if shared.quiet else ())
         watched.end(screen)
-        return int(worst(codes))
+        return codes + codes[-1:] * (len(chosen) - len(codes))  # those that a signal left out have its code
+
+    with open_screen(shared) as screen:
+        if jobs > 1 and len(targets) > 1:
+            if (lines := json_lines(screen)) is not None:
+                lines.begin()
+            codes = Fleet(lambda target, its: some([target], its)[0], shared, jobs).run(targets)
+        else:
+            codes = some(targets, screen)
+        if len(targets) != 1:
+            summarize(targets, codes, shared, json_lines(screen))
+    return int(worst(codes))
 
 
 def run_backup(

@@ -130,6 +130,11 @@ class Logged:
         apart._account = account
         return apart
 
+    @property
+    def shown(self) -> Screen:
+        """The screen behind the log."""
+        return self._screen
+
     def __call__(self, event: Event) -> None:
         """Log and show one event."""
         if isinstance(event, Started):

@@ -71,11 +71,18 @@ def plain_value(value: object) -> Any:
 
 
 class JsonLines:
-    """Writes every event, and every error, as one flushed line."""
+    """Writes every event, and every error, as one flushed line.
 
-    def __init__(self, stdout: TextIO | None) -> None:
+    Args:
+        stdout: Where to.
+        account: Whose lines they are, where several accounts run: each line then says so.
+        begun: Whether the line about the schema is out already.
+    """
+
+    def __init__(self, stdout: TextIO | None, *, account: str | None = None, begun: bool = False) -> None:
+        self.account = account
         self._sink = Sink(stdout)
-        self._fresh = True
+        self._fresh = not begun
         self._said = ("", "")
 
     def __call__(self, event: Event) -> None:
@@ -118,9 +125,16 @@ class JsonLines:
         self.close()
 
     def _write(self, line: dict[str, Any]) -> None:
+        self.begin()
+        if self.account is not None:
+            line = {"event": line["event"], "account": self.account} | line
+        self._put(line)
+
+    def begin(self) -> None:
+        """Write the line about the schema, if it is not out yet; every other line comes after it."""
         if self._fresh:
             self._fresh = False
-            self._write(
-                {"event": "schema", "version": VERSION, "program": "mailarchive", "program_version": __version__}
-            )
+            self._put({"event": "schema", "version": VERSION, "program": "mailarchive", "program_version": __version__})
+
+    def _put(self, line: dict[str, Any]) -> None:
         self._sink.write(json.dumps(line, ensure_ascii=True) + "\n")

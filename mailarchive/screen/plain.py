@@ -112,13 +112,23 @@ class Sink:
 
 
 class Plain:
-    """Text without colour; with `quiet`, silent unless the exit code is going to be something else than 0."""
+    """Text without colour; with `quiet`, silent unless the exit code is going to be something else than 0.
+
+    `width` is how many cells a line has, where the stream cannot say it.
+    """
 
     _draws_quota = False
 
     def __init__(
-        self, stdout: TextIO | None, stderr: TextIO | None, *, quiet: bool = False, verbose: bool = False
+        self,
+        stdout: TextIO | None,
+        stderr: TextIO | None,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        width: int | None = None,
     ) -> None:
+        self._cells = width
         self._stdout = stdout
         self._stderr = stderr
         self._result = Sink(stdout)
@@ -191,7 +201,7 @@ class Plain:
         self._notes.write(line.text + "\n")
 
     def _width(self) -> int:
-        return columns(self._stdout)
+        return columns(self._stdout) if self._cells is None else self._cells
 
     def _note(self, text: str, role: Role, *, urgent: bool) -> None:
         """Print a line on stderr, or with `quiet` keep what may turn out to be nothing until the run is over."""

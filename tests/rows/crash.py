@@ -145,6 +145,7 @@ CRASH: dict[int, Row] = {
             f"{OVERLAP}::test_f122_two_runs_in_one_process",
             f"{BACKUP}::test_f115_f122_two_runs_at_once_one_works_and_the_other_says_so",
             "tests/core/test_laws.py::test_f122_nothing_forks",
+            "tests/cli/test_jobs.py::test_f122_nothing_forks_beside_a_thread",
         ),
     ),
     123: Row(

@@ -15,6 +15,7 @@ import click
 
 from mailarchive import __version__
 from mailarchive.cli.backup import backup
+from mailarchive.cli.completion import completion
 from mailarchive.cli.config import config
 from mailarchive.cli.demo import demo
 from mailarchive.cli.doctor import doctor
@@ -61,6 +62,7 @@ def cli(context: click.Context, /, **shared: object) -> None:
 
 
 cli.add_command(backup)
+cli.add_command(completion)
 cli.add_command(config)
 cli.add_command(demo)
 cli.add_command(doctor)
@@ -105,6 +107,10 @@ def _name_files_in_utf8() -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if instruction := os.environ.get("_MAILARCHIVE_COMPLETE"):
+        from mailarchive.cli.completing import answer
+
+        return answer(cli, instruction)
     KNOWN.forget()
     shared = Shared(debug=_said("debug", words), json=_said("json", words))
     try:

@@ -241,7 +241,7 @@ def kind_options(command: _Command) -> _Command:
     return command
 
 
-class _Names(click.types.StringParamType):
+class Names(click.types.StringParamType):
     """Names that the environment gives as a list with commas, because mailboxes have blanks in their names."""
 
     envvar_list_splitter = ","
@@ -261,7 +261,7 @@ _SELECTION = (
     ),
     click.option(
         "--mailbox",
-        type=_Names(),
+        type=Names(),
         metavar="PATTERN",
         multiple=True,
         help="Only these mailboxes; * and ? are wildcards, a leading ! excludes. Repeatable. Without it: all but Junk,"

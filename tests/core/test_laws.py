@@ -88,7 +88,7 @@ def test_what_may_be_sent_over_pop_changes_nothing() -> None:
 def test_f122_nothing_forks(module: str) -> None:
     """A program with threads that forks copies their locks: commands are started by `subprocess`, with no code of ours.
 
-    That starts them by vfork or posix_spawn. The one place that forks refuses to beside a thread, and has a test for it.
+    That starts them by vfork or posix_spawn. The one place that forks does so beside no thread: it has a test.
     """
     tree = ast.parse((SOURCE / module).read_text(encoding="utf-8"))
     attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}

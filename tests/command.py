@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -17,7 +19,6 @@ from mailarchive.cli import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,15 @@ def until(child: subprocess.Popen[str], word: str) -> None:
     """Read what a process with --json prints, until a line holds a word."""
     assert child.stdout is not None
     assert any(word in line for line in child.stdout), f"it ended without {word}"
+
+
+def wait_until_idle(pid: int) -> None:
+    """Wait until a process sleeps and uses no time: it waits for somebody."""
+    seen: list[tuple[str, ...]] = []
+    while len(seen) < 5 or seen[-1][0] != "S" or len(set(seen[-5:])) > 1:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        seen.append((fields[0], fields[11], fields[12]))
+        time.sleep(0.05)
 
 
 def plain_url(port: int, user: str) -> str:

@@ -22,7 +22,7 @@ from mailarchive.demo.store import Store
 from mailarchive.errors import ExitCode
 from tests import maildir
 from tests.cli import terminal
-from tests.command import mailarchive, process, started
+from tests.command import mailarchive, process, started, wait_until_idle
 from tests.corpus import corpus
 from tests.servers.proxy import Proxy
 
@@ -241,6 +241,8 @@ def test_a_second_signal_ends_all_at_once(server: DemoServer, configured: Config
             read_until(child, lambda text: text.count('"fetching"') == 2)
             while sum(connection.cut for connection in proxy.connections) < 2:
                 time.sleep(0.01)
+            for pid in children(child.pid):
+                wait_until_idle(int(pid))
             child.send_signal(signal.SIGTERM)
             time.sleep(0.3)
             assert child.poll() is None

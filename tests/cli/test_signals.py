@@ -16,7 +16,7 @@ import pytest
 from mailarchive.demo.server import DemoServer
 from mailarchive.demo.store import Store
 from tests import maildir
-from tests.command import mailarchive, plain_url, process, started, until
+from tests.command import mailarchive, plain_url, process, started, until, wait_until_idle
 from tests.corpus import corpus
 from tests.servers.proxy import Proxy
 
@@ -49,15 +49,6 @@ def left(server: DemoServer) -> list[bytes]:
     """Give what is on the server."""
     account = server.store.account("kim")
     return sorted(message.raw for name in BOXES for message in account.mailbox(name).messages())
-
-
-def wait_until_idle(pid: int) -> None:
-    """Wait until a process sleeps and uses no time: it waits for somebody."""
-    seen: list[tuple[str, ...]] = []
-    while len(seen) < 5 or seen[-1][0] != "S" or len(set(seen[-5:])) > 1:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        seen.append((fields[0], fields[11], fields[12]))
-        time.sleep(0.05)
 
 
 def held(archive: Path) -> list[bytes]:

@@ -21,6 +21,7 @@ from mailarchive.cli.demo import demo
 from mailarchive.cli.doctor import doctor
 from mailarchive.cli.du import du
 from mailarchive.cli.export import export
+from mailarchive.cli.help import help_
 from mailarchive.cli.import_ import import_
 from mailarchive.cli.init import init
 from mailarchive.cli.login import login, logout
@@ -68,6 +69,7 @@ cli.add_command(demo)
 cli.add_command(doctor)
 cli.add_command(du)
 cli.add_command(export)
+cli.add_command(help_)
 cli.add_command(import_)
 cli.add_command(init)
 cli.add_command(login)

@@ -114,13 +114,13 @@ def _escaped(letter: str) -> str:
 
 
 def _teach(group: click.Group) -> None:
-    """Say of every command which of its words are accounts or mailboxes: they have ACCOUNT or MAILBOX for a value."""
+    """Say of every command which of its words are accounts or mailboxes: by what they say of them."""
     for command in group.commands.values():
         if isinstance(command, click.Group):
             _teach(command)
         for parameter in command.params:
             words = parameter.metavar or ""
-            if "ACCOUNT" in words:
+            if "ACCOUNT" in words or parameter.name == "account":
                 parameter.type = _Accounts(folders="DIR" in words)
             elif parameter.name == "mailbox":
                 parameter.type = _Mailboxes()

@@ -33,7 +33,21 @@ HEAVY = (
     "http",
     "dns",
 )
-COMMANDS = ("backup", "demo", "import", "init", "login", "logout", "prune", "reindex", "schedule", "undo", "verify")
+COMMANDS = (
+    "backup",
+    "completion",
+    "demo",
+    "help",
+    "import",
+    "init",
+    "login",
+    "logout",
+    "prune",
+    "reindex",
+    "schedule",
+    "undo",
+    "verify",
+)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,14 @@ class Due:
     serious: bool
 
 
+@dataclass(frozen=True)
+class AccountEnd:
+    """How it went with one of several accounts."""
+
+    account: str
+    exit_code: ExitCode
+
+
 RECORDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "schema": (
         "The first line of every output.",
@@ -90,6 +98,10 @@ RECORDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
             "hint": str,
             "exit_code": ExitCode,
         },
+    ),
+    "accounts_finished": (
+        "The end of `backup` and `prune` of several accounts, or of none in a shard.",
+        {"accounts": list[AccountEnd], "exit_code": ExitCode},
     ),
     "status_finished": ("The end of `status`.", {"exit_code": ExitCode}),
     "found": (
@@ -256,8 +268,9 @@ Made by `python -m tests.json_schema`; the tests check that it is current, and t
 One JSON object a line on stdout, in ASCII, and nothing else there. The first line is `schema`, with version {VERSION};
 new lines and new fields may come within a version, and one that goes away or changes its meaning raises it. `event`
 names the line. Sizes are octets, instants have an offset. Text from servers is exact, so make it safe before you show
-it. A backup of several accounts prints one `started` and one `finished` for each; warnings about a ping
-and the like may follow `finished`.
+it. A backup of several accounts prints one `started` and one `finished` for each, and each line has the `account` it
+is about, first of all, since with `--jobs` they come between each other; the last line is `accounts_finished`. Warnings
+about a ping and the like may follow `finished`.
 
 The lines of `--log-file` are the same, with `at` (when), `run` and `account` on each; without empty texts, without
 `schema`, `selection`, `undo` and `usage`, and with `***` in the place of each address and secret.

@@ -24,6 +24,7 @@ from tests import maildir
 from tests.cli import terminal
 from tests.command import mailarchive, process, started, wait_until_idle
 from tests.corpus import corpus
+from tests.json_schema import problems
 from tests.servers.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -120,6 +121,11 @@ def test_json_lines_say_whose_they_are(configured: Configured, jobs: int) -> Non
     schema, *lines, end = result.events
     assert schema["event"] == "schema"
     assert {line["account"] for line in lines} == set(NAMES)
+    assert [list(line)[:2] for line in lines] == [["event", "account"]] * len(lines)
+    for line in lines:
+        # The one line that always has it is that of the beginning.
+        bare = {key: value for key, value in line.items() if key != "account" or line["event"] == "started"}
+        assert problems(bare) == []
     for name in NAMES:
         names = [line["event"] for line in lines_of(result.out, name)]
         assert names[0] == "started"

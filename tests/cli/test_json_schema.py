@@ -94,6 +94,7 @@ def test_what_runs_print_is_what_the_schema_says(server: DemoServer, home: Path)
         ["backup", "--older-than", "1y", "--delete", "--no-keep-flagged", "--yes"],
         ["backup", "--mailbox", "absent"],
         ["backup", "unknown"],
+        ["backup", "--shard", "1/2"],
         ["status"],
         ["verify", "home"],
         ["reindex", "home"],

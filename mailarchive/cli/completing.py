@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    split_arg_string,
+)
 
 from mailarchive.cli.options import Names
 from mailarchive.screen.plain import Sink
@@ -77,6 +84,11 @@ class _Fish(FishComplete):
     """Fish quotes what it types; the script of Click would cut a name at its first comma."""
 
     source_template = FishComplete.source_template.replace('string split ","', 'string split -m 1 ","')
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Give the words before the one that is completed, and that one, which an older Click leaves quoted."""
+        words = split_arg_string(os.environ["COMP_WORDS"])
+        return (words[1:-1], words[-1]) if os.environ["COMP_CWORD"] else (words[1:], "")
 
 
 _SHELLS: Final[dict[str, type[ShellComplete]]] = {"bash": _Bash, "zsh": ZshComplete, "fish": _Fish}

@@ -64,6 +64,6 @@ def test_help_about_nothing(words: list[str], what: str, hint: str) -> None:
 
 def test_a_terminal_gets_a_pager() -> None:
     """That of PAGER; a pipe gets the text alone."""
-    seen = terminal.mailarchive("help", "cron", PAGER="sed s/^/paged:/")
+    seen = terminal.mailarchive("help", "cron", PAGER="sed s,^,paged:,")
     assert seen.code == 0
     assert "paged:A backup is made to run every day" in seen.text

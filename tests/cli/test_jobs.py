@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import selectors
 import signal
 import threading
 import time
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailarchive.cli.fleet import PER_HOST, Fleet
+from mailarchive.cli.fleet import PER_HOST, Fleet, _Running
 from mailarchive.cli.options import Shared
 from mailarchive.cli.targets import targets
 from mailarchive.demo.server import DemoServer
@@ -37,13 +39,16 @@ COUNT = 30
 
 @pytest.fixture
 def server() -> Iterator[DemoServer]:
-    """Serve three accounts of thirty old messages."""
+    """Serve three accounts of thirty old messages in three mailboxes."""
     store = Store()
     now = datetime.now(UTC)
     for index, name in enumerate(NAMES):
-        box = store.add_account(name, "secret").mailbox("INBOX")
-        for sample in corpus(COUNT, seed=index, now=now - timedelta(days=500), sizes="small"):
-            box.append(b"Date: Tue, 01 Jan 2019 10:00:00 +0000\r\n" + sample.raw, sample.internal_date, ())
+        account = store.add_account(name, "secret")
+        boxes = [account.mailbox("INBOX"), account.create("Lists"), account.create("Work")]
+        for number, sample in enumerate(corpus(COUNT, seed=index, now=now - timedelta(days=500), sizes="small")):
+            boxes[number % 3].append(
+                b"Date: Tue, 01 Jan 2019 10:00:00 +0000\r\n" + sample.raw, sample.internal_date, ()
+            )
     with DemoServer(store) as running:
         yield running
 
@@ -88,7 +93,8 @@ def configured(home: Path, server: DemoServer) -> Configured:
 
 def on_server(server: DemoServer, name: str) -> list[bytes]:
     """Give what is on the server."""
-    return sorted(message.raw for message in server.store.account(name).mailbox("INBOX").messages())
+    account = server.store.account(name)
+    return sorted(message.raw for box in ("INBOX", "Lists", "Work") for message in account.mailbox(box).messages())
 
 
 def lines_of(out: str, name: str) -> list[dict[str, Any]]:
@@ -107,7 +113,7 @@ def test_one_that_fails_stops_no_other(server: DemoServer, configured: Configure
     titles = [line for line in result.out.splitlines() if line[:1] != " "]
     assert sorted(line.split(" ")[0] for line in titles[:2]) == ["home", "oldisp"]
     assert titles[2:] == ["3 accounts: 2 done, 1 with trouble"]
-    assert [len(block) for block in blocks] == [4, 4, 1]
+    assert [len(block) for block in blocks] == [6, 6, 1]
     assert blocks[2] == ["  work: exit 12: sign-in refused"]
     assert result.err.count("mailarchive: error: ") == 1
     assert "sign-in of work" in result.err
@@ -188,6 +194,34 @@ def test_at_most_four_to_a_host(home: Path) -> None:
     assert fleet._next(waiting) is waiting[0]
 
 
+@pytest.mark.parametrize(
+    ("shared", "soon", "late"),
+    [(Shared(), "", "one\ntwo\nhalf"), (Shared(json=True), "one\n", "two\n")],
+)
+def test_what_an_account_says_is_not_cut(
+    shared: Shared, soon: str, late: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its result comes whole when it has ended; a JSON line as soon as it is whole, and half a line never."""
+    monkeypatch.setattr(os, "waitpid", lambda pid, _: (pid, 0))
+    options = dict.fromkeys(("wait", "password_command", "password_file", "ca_file", "fingerprint"))
+    (target,) = targets(("imaps://me@imap.example.org",), {**options, "to": "x", "user": None}, Shared(), os.environ)
+    fleet, codes = Fleet(lambda *_: ExitCode.DONE, shared, jobs=2), dict[str, ExitCode]()
+    reading, writing = os.pipe()
+    child = _Running(target, 1, reading, io.BytesIO(b"careful\n"))
+    fleet._running[1] = child
+    fleet._selector.register(reading, selectors.EVENT_READ, child)
+    os.write(writing, b"one\ntwo")
+    fleet._hear(child, codes)
+    assert capsys.readouterr() == (soon, "")
+    os.write(writing, b"\nhalf")
+    os.close(writing)
+    fleet._hear(child, codes)
+    fleet._hear(child, codes)
+    assert capsys.readouterr() == (late, "careful\n")
+    assert (codes, fleet._running) == ({"me": ExitCode.DONE}, {})
+    fleet._selector.close()
+
+
 def test_f122_nothing_forks_beside_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """The locks of a thread would be copied, and nobody would open them."""
 
@@ -215,7 +249,7 @@ def test_a_signal_ends_all_after_their_batch(
     server: DemoServer, configured: Configured, number: signal.Signals, code: int
 ) -> None:
     """Those that run say how far they came; the third one is not begun; the next run ends the work."""
-    with Proxy(server.imap_port, delay=0.05) as proxy:
+    with Proxy(server.imap_port, delay=0.02) as proxy:
         slow = {"server": f"imap+insecure://127.0.0.1:{proxy.port}"}
         configured.write(**dict.fromkeys(NAMES, slow))
         with started("--json", "backup", "--jobs", "2", "--older-than", "1y", "--delete", "--yes") as child:
@@ -228,7 +262,7 @@ def test_a_signal_ends_all_after_their_batch(
         end = lines_of(out, name)[-1]
         gone = COUNT - len(on_server(server, name))
         assert end["event"] == "finished"
-        assert end["total"]["deleted"] == gone
+        assert 0 < gone == end["total"]["deleted"] < COUNT
     assert lines_of(out, "oldisp") == []
     assert not (configured.mail / "oldisp").exists()
     last = json.loads(out.splitlines()[-1])
@@ -236,6 +270,22 @@ def test_a_signal_ends_all_after_their_batch(
     configured.write()
     assert process("-q", "backup", "--jobs", "2").code == 0
     assert all(len(configured.held(name)) == COUNT for name in NAMES)
+
+
+def test_ctrl_c_at_a_terminal_is_one_signal(server: DemoServer, configured: Configured) -> None:
+    """The terminal sends it to the whole group of the foreground: the accounts hear of it once, and so end in order."""
+    with Proxy(server.imap_port, delay=0.02) as proxy:
+        slow = {"server": f"imap+insecure://127.0.0.1:{proxy.port}"}
+        configured.write(**dict.fromkeys(NAMES, slow))
+        seen = terminal.mailarchive(
+            *("--json", "backup", "home", "work", "--jobs", "2", "--older-than", "1y", "--delete", "--yes"),
+            answers=[('"expunged", "account": "home"', ""), ('"expunged", "account": "work"', terminal.CTRL_C)],
+        )
+    assert seen.code == ExitCode.INTERRUPT
+    assert "interrupted\n" not in seen.text
+    for name in NAMES[:2]:
+        assert f'"finished", "account": "{name}"' in seen.text
+        assert on_server(server, name)
 
 
 def test_a_second_signal_ends_all_at_once(server: DemoServer, configured: Configured) -> None:
@@ -301,6 +351,7 @@ def test_nobody_is_asked_for_a_password(configured: Configured) -> None:
     seen = terminal.mailarchive("backup", "--jobs", "2")
     assert seen.code == ExitCode.CONFIG
     assert "work: no password" in seen.text
+    assert "Password" not in seen.text
     assert [len(configured.held(name)) for name in NAMES] == [COUNT, 0, COUNT]
 
 

@@ -65,10 +65,11 @@ def backup(
     from mailarchive.cli.zone import now
 
     crowd = Crowd.take(options)
-    selection, removal = Selection.take(options), Removal.take(options, shared, alone=crowd.jobs == 1)
-    chosen = crowd.ours(targets(accounts, options, crowd.hushed(shared), os.environ))
+    selection, removal = Selection.take(options), Removal.take(options, shared)
+    chosen = crowd.ours(targets(accounts, options, shared, os.environ))
     if index is not None:
         chosen = [replace(target, index=index) for target in chosen]
+    removal = replace(removal, alone=crowd.alone(chosen))
     refused = removal.check(chosen, selection, now(), dry_run=dry_run) if chosen else {}
     return running.run_each(
         chosen,

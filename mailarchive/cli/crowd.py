@@ -19,7 +19,6 @@ from mailarchive.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mailarchive.cli.options import Shared
     from mailarchive.cli.targets import Target
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
@@ -74,22 +73,27 @@ class Crowd:
         """Take the options for many accounts out of all options of a command. Raises UsageError."""
         return cls(options.pop("jobs"), _parsed(options.pop("shard")))
 
-    def hushed(self, shared: Shared) -> Shared:
-        """Say that nobody may be asked for a password, if several accounts run at a time."""
-        return replace(shared, no_input=True) if self.jobs > 1 else shared
-
     def ours(self, targets: Sequence[Target]) -> list[Target]:
-        """Give the targets of the shard.
+        """Give the targets of the shard; if several of them run at a time, nobody is asked for their passwords.
 
         Raises:
             UsageError: The target is a URL, which has no name to be told by.
         """
-        if self.shard is None:
-            return list(targets)
-        if any(target.is_one_off for target in targets):
-            raise UsageError("--shard chooses accounts of the configuration, and a URL is none", hint="leave it out")
-        mine, shards = self.shard
-        return [target for target in targets if shard_of(target.name, shards) == mine]
+        chosen = list(targets)
+        if self.shard is not None:
+            if any(target.is_one_off for target in targets):
+                raise UsageError(
+                    "--shard chooses accounts of the configuration, and a URL is none", hint="leave it out"
+                )
+            mine, shards = self.shard
+            chosen = [target for target in targets if shard_of(target.name, shards) == mine]
+        if self.alone(chosen):
+            return chosen
+        return [replace(target, password=replace(target.password, prompt=None)) for target in chosen]
+
+    def alone(self, targets: Sequence[Target]) -> bool:
+        """Tell whether one account runs at a time."""
+        return self.jobs == 1 or len(targets) < 2
 
 
 def _parsed(text: str | None) -> tuple[int, int] | None:

@@ -109,7 +109,7 @@ class Removal:
     alone: bool = True
 
     @classmethod
-    def take(cls, options: dict[str, Any], shared: Shared, *, alone: bool = True) -> Removal:
+    def take(cls, options: dict[str, Any], shared: Shared) -> Removal:
         """Take the options about deleting out of all options of a command; one without `--delete` always deletes."""
         context = click.get_current_context()
         how = [name for option in _HOW for name in _names(option)]
@@ -120,7 +120,6 @@ class Removal:
             yes=options.pop("yes"),
             asks=_somebody_is_there(shared),
             mute=_is_mute(shared),
-            alone=alone,
             spelled=tuple(f"--{name.replace('_', '-')}" for name in spelled),
             **{name: options.pop(name) for name in how if name != "delete_method"},
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,8 +40,9 @@ def prune(accounts: tuple[str, ...], *, dry_run: bool, shared: Shared, **options
     from mailarchive.cli.zone import now
 
     crowd = Crowd.take(options)
-    selection, removal = Selection.take(options), Removal.take(options, shared, alone=crowd.jobs == 1)
-    chosen = crowd.ours(targets(accounts, options, crowd.hushed(shared), os.environ, place="archive"))
+    selection, removal = Selection.take(options), Removal.take(options, shared)
+    chosen = crowd.ours(targets(accounts, options, shared, os.environ, place="archive"))
+    removal = replace(removal, alone=crowd.alone(chosen))
     refused = removal.check(chosen, selection, now(), dry_run=dry_run) if chosen else {}
     return running.run_each(
         chosen,

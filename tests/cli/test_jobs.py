@@ -355,6 +355,18 @@ def test_nobody_is_asked_for_a_password(configured: Configured) -> None:
     assert [len(configured.held(name)) for name in NAMES] == [COUNT, 0, COUNT]
 
 
+def test_a_single_account_may_be_asked(server: DemoServer, configured: Configured) -> None:
+    """Who has --jobs in the environment is asked all the same where there is nobody beside it."""
+    del configured.accounts["work"]["password_command"]
+    configured.write()
+    seen = terminal.mailarchive(
+        *("backup", "work", "--older-than", "1y", "--delete"),
+        answers=[("Password of work", "secret\n"), ("[y/N]", "y\n")],
+        MAILARCHIVE_BACKUP_JOBS="4",
+    )
+    assert (seen.code, on_server(server, "work"), len(configured.held("work"))) == (0, [], COUNT)
+
+
 def test_a_terminal_shows_who_is_running(configured: Configured) -> None:
     """A line that is gone in the end, and whole results."""
     seen = terminal.mailarchive("backup", "--jobs", "2")

@@ -94,6 +94,8 @@ A backup is made to run every day without anybody looking:
 
   17 6 * * *  mailarchive backup -q
 
+`mailarchive schedule --install` sets that up for you, with systemd, cron or launchd.
+
 With -q nothing is printed when all is well, so that cron sends mail only when something needs you. The exit code says
 what (see `mailarchive help exit-codes`). A second run on the same archive ends at once with 11, silently with -q;
 --wait 10min makes it wait. A line that breaks, or a server that asks for patience, is what 75 and 15 mean: the next run

@@ -283,8 +283,8 @@ RULES = [
     rule("marks left behind stay open", "reconcile.py", "states[uid] = ItemState.INTENT", "pass", RECONCILE),
     rule("lifted marks are given back", "reconcile.py", "if batch.lifted:", "if False:", RECONCILE),
     # What is put back
-    rule("a damaged copy is not sent", "restore.py", "if digest != each.digest:", "if False:", RESTORE),
-    rule("what is there is not sent again", "restore.py", "idents[uid] == ident", "False", RESTORE),
+    rule("a damaged copy is not sent", "returning.py", "if digest != each.digest:", "if False:", RESTORE),
+    rule("what is there is not sent again", "returning.py", "idents[uid] == ident", "False", RESTORE),
     # What a catalogue that was made from files may say
     rule("a list is fetched again before a deletion", "survey.py", "(row.evidence or not proved)", "True", REINDEX),
     rule("a list alone deletes nothing", "survey.py", "if row is not None and not row.evidence:", "if False:", REINDEX),

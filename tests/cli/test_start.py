@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import mailarchive
 from mailarchive.errors import ExitCode, worst
 from tests.command import mailarchive as command
+from tests.documents import ROOT, section
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAVY = (
     "imapclient",
@@ -75,11 +79,10 @@ def test_the_exit_codes_stand_in_the_help() -> None:
 
 def test_the_exit_codes_stand_in_the_readme() -> None:
     """The same table, row by row, and nothing else in it."""
-    text = (Path(mailarchive.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    section = text.partition("\n## Exit codes\n")[2].partition("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("|")][2:]
+    text = section(ROOT / "README.md", "Exit codes")
+    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
     assert rows == [f"| {code.value} | {code.meaning} |" for code in ExitCode]
-    order = section.partition("wins: ")[2].partition(".")[0].replace("a signal", "130, 143, 129").split(", ")
+    order = text.partition("wins: ")[2].partition(".")[0].replace("a signal", "130, 143, 129").split(", ")
     said = [code for word in order for code in ExitCode if str(code.value) == word]
     assert [worst(said[number:]) for number in range(len(said))] == said
     assert {*said, ExitCode.DONE} == set(ExitCode)

@@ -374,6 +374,14 @@ def judge(case: Rule | str, folder: Path) -> str:
     return f"{result.returncode}\n{result.stdout}\n{result.stderr}"
 
 
+@pytest.mark.parametrize("case", RULES, ids=lambda each: each.name)
+def test_a_rule_stands_where_it_did(case: Rule) -> None:
+    """A piece of code that has moved is found at once, and not only where all rules are tried."""
+    text = (PACKAGE / case.module).read_text("utf-8")
+    assert all(old in text for old, _ in case.without)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("case", FILES)
 def test_with_all_rules_the_copy_is_sound(case: str, verdicts: Verdicts) -> None:
     """Else the tests below would prove nothing."""
@@ -381,6 +389,7 @@ def test_with_all_rules_the_copy_is_sound(case: str, verdicts: Verdicts) -> None
     assert said.startswith("0\n"), said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", RULES, ids=lambda each: each.name)
 def test_without_a_rule_a_test_goes_red(case: Rule, verdicts: Verdicts) -> None:
     """The tests fail, and they fail as tests: the package can still be imported."""

@@ -207,7 +207,13 @@ def marked(there: dict[int, Whole]) -> int:
 
 @pytest.mark.parametrize(
     ("call", "early", "late"),
-    [("sendto", 2, 30), ("fsync", 2, 4), ("fdatasync", 2, 6), ("pwrite64", 3, 9), ("renameat2", 2, 0)],
+    [
+        pytest.param("sendto", 2, 30, marks=pytest.mark.long),
+        ("fsync", 2, 4),
+        pytest.param("fdatasync", 2, 6, marks=pytest.mark.long),
+        pytest.param("pwrite64", 3, 9, marks=pytest.mark.long),
+        ("renameat2", 2, 0),
+    ],
 )
 @pytest.mark.usefixtures("traced")
 def test_f110_a_deletion_that_is_killed_converges(
@@ -224,6 +230,7 @@ def test_f110_a_deletion_that_is_killed_converges(
         assert {(marked(there), 20 - len(there)) for there in seen} >= {(0, 0), (8, 0), (14, 0), (6, 8), (0, 14)}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("traced")
 def test_f110_marks_that_were_left_behind_come_off(place: Place, tmp_path: Path) -> None:
     """A run that may not delete says that they are there; one that may takes them off, whatever it chooses itself."""
@@ -252,6 +259,7 @@ def test_f110_marks_that_were_left_behind_come_off(place: Place, tmp_path: Path)
     assert partly
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("traced")
 def test_f110_exclusive_that_is_killed_gives_the_marks_of_others_back(bare: Place, tmp_path: Path) -> None:
     """Also where they were lifted when it was killed (K14b)."""
@@ -275,6 +283,7 @@ def test_the_commands_are_split(tmp_path: Path) -> None:
     assert sum(b" UID EXPUNGE " in command for command in commands) >= 4
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("traced")
 def test_f110_an_undo_that_is_killed_converges(place: Place, tmp_path: Path) -> None:
     """No message is missing after the next undo, and none is there twice, at any moment."""

@@ -96,7 +96,9 @@ def sha(octets: bytes) -> bytes:
 
 @pytest.mark.reader("strace")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "call", [call if call == "syncfs" else pytest.param(call, marks=pytest.mark.long) for call in CALLS]
+)
 def test_f110_killed_after_any_durable_step_it_converges(
     server: DemoServer, whole: dict[str, list[bytes]], tmp_path: Path, call: str
 ) -> None:

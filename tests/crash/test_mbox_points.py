@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_f110_killed_at_every_step_of_an_append_it_is_recovered(tmp_path: Path) -> None:
     """What was durable is there, what is there is right, and the next run ends with each message once."""

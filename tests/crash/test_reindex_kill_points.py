@@ -54,6 +54,7 @@ def state(archive: Path) -> str | bytes:
         db.close()
 
 
+@pytest.mark.long
 def test_f110_killed_at_any_step_there_is_the_old_catalogue_or_the_new_one_or_none(
     place: Place, tmp_path: Path
 ) -> None:

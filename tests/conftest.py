@@ -142,7 +142,7 @@ def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(variable, str(place / below))
     (place / "run").mkdir(parents=True, mode=0o700)
     # A line that breaks is what many tests are about; those that try again say so.
-    for command in ("BACKUP", "DU", "PRUNE", "UNDO"):
+    for command in ("BACKUP", "DU", "PRUNE", "RESTORE", "UNDO"):
         monkeypatch.setenv(f"MAILARCHIVE_{command}_MAX_WAIT", "0s")
     return place
 

@@ -16,14 +16,13 @@ from mailarchive.address import looks_like_url, parse_url
 from mailarchive.archives.opening import open_for_reading
 from mailarchive.cli.finding import Place, opened, tell_unread
 from mailarchive.cli.options import open_screen
-from mailarchive.cli.proving import proof_of
-from mailarchive.cli.running import Interrupt, make_run, open_places
+from mailarchive.cli.running import Interrupt, connected, is_absent, make_run, open_places
 from mailarchive.cli.targets import targets
 from mailarchive.cli.zone import now
 from mailarchive.errors import ArchiveError, UsageError, worst
 from mailarchive.query import parse
 from mailarchive.restore import restore
-from mailarchive.sources import Purpose, connect
+from mailarchive.sources import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -149,11 +148,9 @@ def _run(task: Task, query: Query, screen: Screen, *, to: str | None, dry_run: b
         with interrupt:
             mail = stack.enter_context(opened(task.mail, screen, interrupt, query=query))
         # As in every run: what is there is locked first, and a new archive is made only behind the sign-in.
-        is_new = _is_new(books)
-        places = None if is_new else open_places(stack, books, run, screen, dry_run=dry_run)
+        places = None if is_absent(books) else open_places(stack, books, run, screen, dry_run=dry_run)
         purpose = Purpose.READ if dry_run else Purpose.RESTORE
-        source = connect(server.address, proof_of(server), server.trust, purpose=purpose, tunnel=server.tunnel)
-        stack.enter_context(source)
+        source = stack.enter_context(connected(server, purpose, screen, interrupt, persevering=False))
         archive, catalogue = places or open_places(stack, books, run, screen, dry_run=dry_run)
         # Only now: a Ctrl-C at the password prompt or while connecting ends the program at once.
         stack.enter_context(interrupt)
@@ -173,11 +170,3 @@ def _run(task: Task, query: Query, screen: Screen, *, to: str | None, dry_run: b
             dry_run=dry_run,
         )
         return worst([unread, finished.exit_code])
-
-
-def _is_new(target: Target) -> bool:
-    found = open_for_reading(target.archive, target.address.identity)
-    if found is None:
-        return True
-    found.close()
-    return False

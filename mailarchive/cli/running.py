@@ -367,7 +367,7 @@ def _carry_out(
     with ExitStack() as stack:
         # A new archive is made only after the sign-in, so that a slip in the address leaves nothing behind; one that
         # is there is locked before, so that a second run ends at once.
-        is_new = _check(target)
+        is_new = is_absent(target)
         if is_new and must_exist:
             raise ArchiveError(f"there is no archive in {target.archive}", hint="mailarchive backup makes one")
         places = None if is_new or dry_run else open_places(stack, target, run, screen, dry_run=dry_run)
@@ -399,7 +399,7 @@ def connected(
     return PatientSource(begin, patience, target.max_bytes)
 
 
-def _check(target: Target) -> bool:
+def is_absent(target: Target) -> bool:
     """Look at the archive without touching it; gives whether it is still to be made."""
     found = open_for_reading(target.archive, target.address.identity)
     if found is None:

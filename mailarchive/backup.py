@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mailarchive.batch import Batch
 from mailarchive.course import Course
 from mailarchive.digests import digested
-from mailarchive.errors import AccountError, AgainError, ArchiveError, ExitCode, MailboxError
+from mailarchive.errors import AccountError, AgainError, ArchiveError, ExitCode, MailboxError, RenumberedError
 from mailarchive.events import Failed, Fetching, Gone, Held, MailboxFinished
 from mailarchive.job import Work
 from mailarchive.model import NotFetched, is_lasting, named
@@ -141,7 +141,7 @@ class _Mailbox:
         try:
             with self.source.open(part.mailbox) as box:
                 if box.status.uidvalidity != part.status.uidvalidity:
-                    raise MailboxError("the server numbered this mailbox anew while it was read (UIDVALIDITY)")
+                    raise RenumberedError
                 doubted = len(box.doubts)
                 seen = len(batch.unsure)
                 rest = self._fetch(box, part, short=short)

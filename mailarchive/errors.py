@@ -115,6 +115,13 @@ class MailboxError(MailarchiveError):
     exit_code = ExitCode.PARTIAL
 
 
+class RenumberedError(MailboxError):
+    """The mailbox has another UIDVALIDITY than when it was opened before in the run: its UIDs mean something else."""
+
+    def __init__(self) -> None:
+        super().__init__("the server numbered this mailbox anew while it was read (UIDVALIDITY)")
+
+
 class AccountError(MailarchiveError):
     """One account stops; other accounts go on."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mailarchive import guards
-from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailboxError
+from mailarchive.errors import AccountError, ArchiveError, ExitCode, MailboxError, RenumberedError
 from mailarchive.events import Deleting, Expunged, Kept
 from mailarchive.examining import Examiner
 from mailarchive.expunge import Guards, How, Refusal
@@ -161,7 +161,7 @@ class _Ward:
     def empty(self, box: WritableMailbox) -> None:
         """Work through what is left, in steps."""
         if box.status.uidvalidity != self.part.status.uidvalidity:
-            raise MailboxError("the server numbered this mailbox anew while it was read (UIDVALIDITY)")
+            raise RenumberedError
         waiting = in_order(self.left)
         # Where a session is short, the plan has cut the pieces, and a session ends with each.
         most = BATCH if self.remover.source.capabilities.chunk is None else max(1, len(waiting))

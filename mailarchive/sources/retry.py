@@ -10,7 +10,15 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias, TypeVar
 
-from mailarchive.errors import AccountError, AgainError, ExitCode, LaterError, MailboxError, ProtocolError, SpoiltError
+from mailarchive.errors import (
+    AccountError,
+    AgainError,
+    ExitCode,
+    LaterError,
+    ProtocolError,
+    RenumberedError,
+    SpoiltError,
+)
 from mailarchive.extras import CanAbandon, CanFollow, CanNameSenders, HasAdvice, HasAlerts, HasQuota
 from mailarchive.model import NotFetched
 from mailarchive.ports import Source
@@ -41,7 +49,6 @@ _Value = TypeVar("_Value")
 
 ROUND: Final = 20_000
 """Messages that are kept track of at a time."""
-RENUMBERED: Final = "the server numbered this mailbox anew while it was read (UIDVALIDITY)"
 TOO_LARGE: Final = "it is larger than the transfer budget of the run (--max-bytes)"
 
 
@@ -265,7 +272,7 @@ class PatientMailbox:
         Raises:
             LaterError: The transfer budget is used up.
             AccountError: The line is dead, and the patience at its end.
-            MailboxError: It is another mailbox after a new sign-in.
+            RenumberedError: It is another mailbox after a new sign-in.
         """
         for first in range(0, len(messages), ROUND):
             some = messages[first : first + ROUND]
@@ -326,13 +333,13 @@ class PatientMailbox:
                 self._reopen(error)
 
     def _reopen(self, error: AccountError, *, achieved: bool = False) -> None:
-        """Open the mailbox on a new line, or raise the error; another generation of it is a MailboxError."""
+        """Open the mailbox on a new line, or raise the error; another generation of it is a RenumberedError."""
         before = self.box.status.uidvalidity
         self._doubts += self.box.doubts
         self._source.renew(error, achieved=achieved)
         self.box = self._source.reopened(self._stack, self._mailbox)
         if self.box.status.uidvalidity != before:
-            raise MailboxError(RENUMBERED)
+            raise RenumberedError
 
 
 class FollowedMailbox(PatientMailbox):

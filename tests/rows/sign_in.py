@@ -90,6 +90,7 @@ SIGN_IN: dict[int, Row] = {
             f"{POP}::test_f028_silence_while_signing_in_is_a_dead_line",
             f"{RETRY}::test_f028_a_server_that_is_full_is_waited_for",
             f"{RETRY}::test_f028_a_server_that_stays_full_is_for_later",
+            f"{RETRY}::test_f028_a_restore_waits_at_the_sign_in_too",
             "tests/core/test_patience.py::test_f028_before_anything_is_done",
         ),
     ),

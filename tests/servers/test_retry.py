@@ -13,6 +13,7 @@ from mailarchive.errors import LaterError, SignInError, UnreachableError
 from mailarchive.secret import Secret
 from mailarchive.sources import connect, patience
 from mailarchive.sources.imap import ImapSource
+from tests.command import mailarchive
 from tests.servers.proxy import Proxy
 from tests.servers.test_dead_lines import PASSWORD, PROTOCOLS, Place, cuts, hasty, letters
 
@@ -196,6 +197,18 @@ def test_f028_a_server_that_stays_full_is_for_later(
     monkeypatch.setattr(running, "connect", failing(connect, *[LaterError("too many connections")] * 9))
     assert place.run() == 75
     assert len(pauses) == 3
+
+
+def test_f028_a_restore_waits_at_the_sign_in_too(
+    place: Place, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    """As long as --max-wait says."""
+    assert place.run() == 0
+    monkeypatch.delenv("MAILARCHIVE_RESTORE_MAX_WAIT")
+    monkeypatch.setattr(running, "connect", failing(connect, LaterError("too many connections")))
+    words = ("restore", place.url, "--archive", place.archive, "--dry-run")
+    assert mailarchive(*words, password=PASSWORD).code == 0
+    assert len(pauses) == 1
 
 
 @PROTOCOLS

@@ -18,7 +18,7 @@ from mailarchive.screen.safe import safe
 from mailarchive.screen.words import format_size, messages
 
 if TYPE_CHECKING:
-    from mailarchive.cli.running import Interrupt
+    from mailarchive.cli.interrupt import Interrupt
     from mailarchive.events import Planned
     from mailarchive.screen import Screen
 

@@ -17,8 +17,9 @@ from mailarchive.address import parse_url
 from mailarchive.archives import place
 from mailarchive.archives.opening import open_for_reading
 from mailarchive.cli.deleting import Removal
+from mailarchive.cli.interrupt import Interrupt
 from mailarchive.cli.options import Selection, open_screen
-from mailarchive.cli.running import Interrupt, run_backup, run_prune
+from mailarchive.cli.running import run_backup, run_prune
 from mailarchive.cli.targets import Target
 from mailarchive.cli.verifying import run_verify
 from mailarchive.cli.zone import now

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.cli.finding import opened, places, tell_unread
-from mailarchive.cli.running import Interrupt
+from mailarchive.cli.interrupt import Interrupt
 from mailarchive.cli.zone import now
 from mailarchive.errors import UsageError, worst
 from mailarchive.events import Warned

@@ -27,6 +27,7 @@ from typing import IO, TYPE_CHECKING, Final, NoReturn
 
 import click
 
+from mailarchive.cli.interrupt import SIGNALS
 from mailarchive.cli.options import logged, show_traceback
 from mailarchive.errors import ExitCode, MailarchiveError, worst
 from mailarchive.monitoring.log import Logged
@@ -47,11 +48,6 @@ if TYPE_CHECKING:
 
 PER_HOST: Final = 4
 """Connections to one host; more of them many servers refuse."""
-SIGNALS: Final = {
-    signal.SIGINT: ExitCode.INTERRUPT,
-    signal.SIGTERM: ExitCode.TERMINATE,
-    signal.SIGHUP: ExitCode.HANGUP,
-}
 _BLOCK: Final = 1 << 16
 _UNSAID: Final = 255
 """Of a process that could not even say what was wrong."""

@@ -26,8 +26,8 @@ from mailarchive.sources.tls import Trust
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mailarchive.cli.interrupt import Interrupt
     from mailarchive.cli.options import Shared
-    from mailarchive.cli.running import Interrupt
     from mailarchive.errors import ExitCode
     from mailarchive.screen import Screen
 

@@ -29,8 +29,8 @@ from mailarchive.sources import Purpose
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mailarchive.cli.interrupt import Interrupt
     from mailarchive.cli.options import Selection, Shared
-    from mailarchive.cli.running import Interrupt
     from mailarchive.cli.targets import Target
     from mailarchive.du import Heads
     from mailarchive.errors import ExitCode

@@ -31,8 +31,9 @@ def reindex(what: tuple[str, ...], *, archive: str | None, wait: str | None, sha
     all accounts are read.
     """
     from mailarchive import dates
+    from mailarchive.cli.interrupt import Interrupt
     from mailarchive.cli.reindexing import run_reindex
-    from mailarchive.cli.running import Interrupt, each
+    from mailarchive.cli.running import each
     from mailarchive.cli.verifying import archives_of
 
     patience = converted("--wait", wait, dates.parse_duration) or 0.0

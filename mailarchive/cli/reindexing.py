@@ -18,7 +18,7 @@ from mailarchive.reindex import reindex
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mailarchive.cli.running import Interrupt
+    from mailarchive.cli.interrupt import Interrupt
     from mailarchive.errors import ExitCode
     from mailarchive.screen import Screen
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mailarchive.address import looks_like_url, parse_url
 from mailarchive.archives.opening import open_for_reading
 from mailarchive.cli.finding import Place, opened, tell_unread
+from mailarchive.cli.interrupt import Interrupt
 from mailarchive.cli.options import open_screen
-from mailarchive.cli.running import Interrupt, connected, is_absent, make_run, open_places
+from mailarchive.cli.running import connected, is_absent, make_run, open_places
 from mailarchive.cli.targets import targets
 from mailarchive.cli.zone import now
 from mailarchive.errors import ArchiveError, UsageError, worst

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 import shlex
-import signal
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -19,7 +18,8 @@ from mailarchive.backup import backup
 from mailarchive.catalogue import SqliteCatalogue
 from mailarchive.cli.background import Background
 from mailarchive.cli.consent import Consent
-from mailarchive.cli.fleet import SIGNALS, Fleet, json_lines, summarize
+from mailarchive.cli.fleet import Fleet, json_lines, summarize
+from mailarchive.cli.interrupt import Interrupt
 from mailarchive.cli.options import open_screen, show_traceback
 from mailarchive.cli.proving import proof_of
 from mailarchive.cli.zone import now
@@ -34,11 +34,9 @@ from mailarchive.sources.patience import Patience
 from mailarchive.sources.retry import PatientSource, signed_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
-    from types import FrameType, TracebackType
-    from typing import Self
 
     from mailarchive.archives.opening import OpenArchive
     from mailarchive.cli.deleting import Removal
@@ -55,60 +53,6 @@ if TYPE_CHECKING:
 
 
 _Thing = TypeVar("_Thing")
-
-
-class Interrupted(KeyboardInterrupt):
-    """A second signal: the program ends at once, with the code of the first one."""
-
-    def __init__(self, code: ExitCode) -> None:
-        super().__init__()
-        self.code = code
-
-
-class Interrupt:
-    """Catches the first signal, so that the current batch is finished; the second one stops at once."""
-
-    def __init__(self) -> None:
-        self.code: ExitCode | None = None
-        self._before: dict[signal.Signals, object] = {}
-
-    def __enter__(self) -> Self:
-        for number in SIGNALS:
-            # A signal that whoever started us has switched off (nohup) stays off.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._caught)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._let_go()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Let signals do what they did before, so that the first one ends a program that waits for a person at once.
-
-        If that happens, or anything else is raised, they stay so: the run is over.
-        """
-        active = bool(self._before)
-        self._let_go()
-        yield
-        if active:
-            self.__enter__()
-
-    def _let_go(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type] # it is what signal() gave us
-        self._before.clear()
-
-    def __call__(self) -> ExitCode | None:
-        """Say which code to end with, if the run should end."""
-        return self.code
-
-    def _caught(self, number: int, _frame: FrameType | None) -> None:
-        if self.code is not None:
-            raise Interrupted(self.code)
-        self.code = SIGNALS[signal.Signals(number)]
 
 
 def each(

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from mailarchive.cli.finding import opened, places
+from mailarchive.cli.interrupt import Interrupt
 from mailarchive.cli.options import show_traceback
-from mailarchive.cli.running import Interrupt
 from mailarchive.cli.zone import now
 from mailarchive.errors import MailarchiveError, worst
 from mailarchive.query import parse

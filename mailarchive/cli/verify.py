@@ -28,7 +28,8 @@ def verify(what: tuple[str, ...], *, archive: str | None, sample: str | None, se
     Nothing is changed, repaired or removed. Damage is listed, and ends with exit code 13. Without an ACCOUNT or a
     folder, the archives of all accounts are read.
     """
-    from mailarchive.cli.running import Interrupt, each
+    from mailarchive.cli.interrupt import Interrupt
+    from mailarchive.cli.running import each
     from mailarchive.cli.verifying import archives_of, run_comparison, run_verify
 
     share = _share(sample)

@@ -21,8 +21,8 @@ from mailarchive.verify import verify
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mailarchive.cli.interrupt import Interrupt
     from mailarchive.cli.options import Shared
-    from mailarchive.cli.running import Interrupt
     from mailarchive.errors import ExitCode
     from mailarchive.model import Location
     from mailarchive.screen import Screen

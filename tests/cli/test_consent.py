@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from mailarchive.cli.consent import Consent, ask
-from mailarchive.cli.running import Interrupt
+from mailarchive.cli.interrupt import Interrupt
 from mailarchive.errors import ExitCode, UsageError
 from mailarchive.events import Planned, PlannedMailbox
 from mailarchive.job import Answer
@@ -170,7 +170,7 @@ def test_f113_a_signal_that_is_switched_off_stays_off() -> None:
 SCRIPT = """\
 import sys, time
 sys.path.insert(0, {here!r})
-from mailarchive.cli.running import Interrupt
+from mailarchive.cli.interrupt import Interrupt
 from tests.cli.test_consent import consent, plan
 print("busy", flush=True)
 time.sleep({pause})

@@ -7,6 +7,7 @@ to new files; after the second such error, or any other, that is for the next ru
 
 from __future__ import annotations
 
+import itertools
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -232,24 +233,10 @@ class Batch:
     def _write_manifest(self, entries: Sequence[_Entry]) -> None:
         mailbox, status = self._mailbox, self._status
         self._introduce(mailbox, status.uidvalidity)
-        for placement, stored, message in entries:
-            self.manifest.write(
-                type="archived",
-                mailbox=mailbox.name,
-                uidvalidity=status.uidvalidity,
-                **named(placement.uid),
-                digest=placement.digest,
-                size=placement.size,
-                announced=placement.size_announced,
-                internal_date=placement.internal_date.isoformat() if placement.internal_date is not None else None,
-                flags=sorted(placement.flags) if placement.flags is not None else None,
-                location=placement.location,
-                already=True if stored.already else None,
-                gm_msgid=message.object_id if message.labels is not None else None,
-                emailid=(message.object_id or None) if message.labels is None else None,
-                labels=message.labels,
-                hold=placement.hold or None,
-            )
+        common = {"type": "archived", "mailbox": mailbox.name, "uidvalidity": status.uidvalidity}
+        if status.uidvalidity is None:
+            del common["uidvalidity"]
+        self.manifest.write_all(common, itertools.starmap(_line, entries))
         self.manifest.sync()
 
     def _tell(self, placement: Placement, stored: StoredMessage) -> None:
@@ -258,3 +245,27 @@ class Batch:
         if placement.hold:
             work.codes.add(ExitCode.PARTIAL)
             work.report(Held(name, placement.uid, placement.hold))
+
+
+def _line(placement: Placement, stored: StoredMessage, message: RemoteMessage) -> dict[str, object]:
+    """Give what the manifest says of one message, beside what it says of all."""
+    line: dict[str, object] = named(placement.uid)  # type: ignore[assignment] # made for this line, and wider from here
+    line["digest"] = placement.digest
+    line["size"] = placement.size
+    if placement.size_announced is not None:
+        line["announced"] = placement.size_announced
+    if placement.internal_date is not None:
+        line["internal_date"] = placement.internal_date.isoformat()
+    if placement.flags is not None:
+        line["flags"] = sorted(placement.flags)
+    line["location"] = placement.location
+    if stored.already:
+        line["already"] = True
+    if message.labels is not None:
+        line["gm_msgid"] = message.object_id
+        line["labels"] = message.labels
+    elif message.object_id:
+        line["emailid"] = message.object_id
+    if placement.hold:
+        line["hold"] = placement.hold
+    return line

@@ -7,8 +7,10 @@ committed only after the octets it vouches for are durable, and a deletion befor
 
 from __future__ import annotations
 
+import itertools
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from mailarchive.catalogue_file import CatalogueFile, copied
@@ -50,6 +52,8 @@ _PLACED = (
     "((SELECT id FROM mailbox WHERE name = ?), ?, ?, (SELECT id FROM content WHERE digest = ?),"
     " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_DIGEST: Final = 3
+"""Where the digest stands among the values of `_PLACED`."""
 _PLACED_AGAIN = (
     " ON CONFLICT (mailbox, uidvalidity, uid) DO UPDATE SET content = excluded.content,"
     " location = excluded.location, verified_at = NULL, internal_date = excluded.internal_date,"
@@ -175,15 +179,12 @@ class SqliteCatalogue(Chronicle, Listings):
         while its octets are the same; they are on the server again in any case, and their copy was not read back.
         """
         now = stamp()
+        rows = [_row(placement, run, now) for placement in placements]
+        octets = [(row[_DIGEST], placement.size) for row, placement in zip(rows, placements, strict=True)]
         with self._file.transaction() as db:
             db.executemany("INSERT OR IGNORE INTO mailbox (name) VALUES (?)", {(row.mailbox,) for row in placements})
-            _insert(
-                db,
-                "INSERT OR IGNORE INTO content (digest, size)",
-                "(?, ?)",
-                [(raw(placement.digest), placement.size) for placement in placements],
-            )
-            _insert(db, _PLACE, _PLACED, [_row(placement, run, now) for placement in placements], _PLACED_AGAIN)
+            _insert(db, "INSERT OR IGNORE INTO content (digest, size)", "(?, ?)", octets)
+            _insert(db, _PLACE, _PLACED, rows, _PLACED_AGAIN)
 
     def confirm(self, mailbox: str, uidvalidity: int | None, found: Mapping[UID | UIDL, str]) -> None:
         """Commit what a second fetch showed: for each UID why it must be held; empty if the octets were the same."""
@@ -376,7 +377,7 @@ def _insert(
     for begin in range(0, len(rows), width):
         part = rows[begin : begin + width]
         statement = f"{what} VALUES {', '.join([values] * len(part))}{conflict}"
-        db.execute(statement, [value for row in part for value in row])
+        db.execute(statement, list(itertools.chain.from_iterable(part)))
 
 
 def _row(placement: Placement, run: str, now: str) -> tuple[object, ...]:
@@ -388,7 +389,7 @@ def _row(placement: Placement, run: str, now: str) -> tuple[object, ...]:
         raw(placement.digest),
         placement.location,
         date.isoformat() if date is not None else None,
-        " ".join(sorted(flags)) if flags is not None else None,
+        _flags(flags) if flags is not None else None,
         placement.size_announced,
         placement.ident,
         placement.hold,
@@ -398,3 +399,8 @@ def _row(placement: Placement, run: str, now: str) -> tuple[object, ...]:
         placement.confirmed,
         run,
     )
+
+
+@lru_cache(maxsize=1024)
+def _flags(flags: frozenset[str]) -> str:
+    return " ".join(sorted(flags))

@@ -35,6 +35,7 @@ _NAMES = (*_PROBE, b"to", b"cc", b"subject", b"list-id")
 _ANY_FIELD = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _NOT_LETTERS = bytes(octet for octet in range(256) if not (chr(octet).isascii() and chr(octet).isalnum()))
+_SMALL = bytes(range(256)).lower()
 
 _WORD = re.compile(r"=\?([A-Za-z0-9_.:+-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([BbQq])\?([^?]*)\?=")
 _CHARSET = re.compile(
@@ -141,8 +142,11 @@ def hold(head: bytes, size: int) -> str:
 
 def judged(head: bytes, size: int) -> tuple[str, str]:
     """Give both `ident` and `hold` of a message, for the price of one look at its header."""
+    # Once for every message that is fetched, so nothing is unfolded or copied that nobody asks for.
     block = _block(head)
-    found = _found(block, _JUDGED)
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in _pattern(_JUDGED).findall(b"\n" + block):
+        found.setdefault(name.lower(), []).append(value)
     ident = _ident(found)
     if not size or not (_ANY_FIELD.match(block, 0, _GATE) or _ANY_FIELD.search(_block(head[:_GATE]))):
         return ident, "no header"
@@ -153,16 +157,20 @@ def judged(head: bytes, size: int) -> tuple[str, str]:
 
 
 def _is_placeholder(found: dict[bytes, list[bytes]]) -> bool:
-    senders = found[b"from"]
-    # Most senders need not be decoded to see that they are somebody else.
-    if not any(b"=?" in each or not each.isascii() or b"exchange server" in each.lower() for each in senders):
+    senders = found.get(b"from", ())
+    # Most senders need not be decoded, nor even unfolded, to see that they are somebody else.
+    for each in senders:
+        if b"=?" in each or not each.isascii() or b"microsoft" in each.lower():
+            break
+    else:
         return False
-    sender = _joined(senders)
+    sender = _joined([_unfolded(value) for value in senders])
     # The note is translated, so a sender of that name without any address is enough. Mail about such a note, or with
     # one inside, comes from somebody else.
     if not _EXCHANGE.match(sender):
         return False
-    return "@" not in sender or bool(_NOT_RETRIEVED.match(_joined(found[b"subject"])))
+    subjects = [_unfolded(value) for value in found.get(b"subject", ())]
+    return "@" not in sender or bool(_NOT_RETRIEVED.match(_joined(subjects)))
 
 
 def _block(head: bytes) -> bytes:
@@ -177,8 +185,11 @@ def _block(head: bytes) -> bytes:
 
 @lru_cache(maxsize=16)
 def _pattern(names: frozenset[bytes]) -> re.Pattern[bytes]:
+    """Give what finds fields in a header that begins with LF: a literal is searched for quicker than a line's start."""
     known = b"|".join(re.escape(name) for name in sorted(names))
-    return re.compile(rb"^(" + known + rb")[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE | re.IGNORECASE)
+    initials = re.escape(b"".join(sorted({name[:1] for name in names})))
+    pattern = rb"\n(?=[" + initials + rb"])(" + known + rb")[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)"
+    return re.compile(pattern, re.IGNORECASE)
 
 
 def _values(head: bytes, names: Collection[bytes]) -> dict[bytes, list[bytes]]:
@@ -189,22 +200,26 @@ def _found(block: bytes, wanted: frozenset[bytes]) -> dict[bytes, list[bytes]]:
     """Give the values of fields, by their names in small letters, of a header without its empty line."""
     found: dict[bytes, list[bytes]] = {name: [] for name in wanted}
     if wanted:
-        for name, value in _pattern(wanted).findall(block):
-            unfolded = _FOLD.sub(b"", value) if b"\n" in value else value
-            found[name.lower()].append(unfolded.strip(b" \t\r\n"))
+        for name, value in _pattern(wanted).findall(b"\n" + block):
+            found[name.lower()].append(_unfolded(value))
     return found
 
 
+def _unfolded(value: bytes) -> bytes:
+    return (_FOLD.sub(b"", value) if b"\n" in value else value).strip(b" \t\r\n")
+
+
 def _ident(found: dict[bytes, list[bytes]]) -> str:
-    digest = sha256()
-    empty = True
+    """Sum up the values of the probe, folded or not."""
+    text = b""
     for name in _PROBE:
-        values = [value.translate(None, _NOT_LETTERS).lower() for value in found[name]]
-        for letters in sorted(values) if len(values) > 1 else values:
-            if letters:
-                digest.update(name + b":" + letters + b"\n")
-                empty = False
-    return "" if empty else digest.hexdigest()[:32]
+        values = found.get(name, ())
+        if len(values) > 1:  # what is translated twice stays as it is
+            values = sorted(value.translate(_SMALL, _NOT_LETTERS) for value in values)
+        for value in values:
+            if letters := value.translate(_SMALL, _NOT_LETTERS):
+                text += b"%b:%b\n" % (name, letters)
+    return sha256(text).hexdigest()[:32] if text else ""
 
 
 def _joined(values: list[bytes]) -> str:

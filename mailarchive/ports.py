@@ -182,6 +182,10 @@ class Manifest(Protocol):
         """Append one line; durable only after `sync`."""
         ...
 
+    def write_all(self, common: Mapping[str, object], rows: Iterable[dict[str, object]]) -> None:
+        """Append a line for each row, in front of which stands what all of them have in common; rows hold no None."""
+        ...
+
     def sync(self) -> None:
         """Make every line written so far durable."""
         ...

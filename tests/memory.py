@@ -407,6 +407,11 @@ class MemoryManifest:
         assert not self.closed
         self.lines.append(fields)
 
+    def write_all(self, common: Mapping[str, object], rows: Iterable[dict[str, object]]) -> None:
+        """Append a line for each row."""
+        for row in rows:
+            self.write(**common, **row)
+
     def sync(self) -> None:
         """Make them durable."""
         if self._archive.fail_manifest is not None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from mailarchive.archives.durable import AppendFile
 from mailarchive.errors import ArchiveError, MissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mailarchive.archives.durable import Directory
 
@@ -32,7 +33,7 @@ class RunManifest:
     def __init__(self, runs: Directory, run: str) -> None:
         self._file = AppendFile(runs, f"{run}.jsonl")
         self._runs = runs
-        self._second: datetime | None = None
+        self._second = 0
 
     def write(self, **fields: object) -> None:
         """Append one line; None values are left out.
@@ -40,11 +41,20 @@ class RunManifest:
         A line says at which second it was written, unless that is the one of the line before.
         """
         known = {name: value for name, value in fields.items() if value is not None}
-        second = datetime.now(UTC).replace(microsecond=0)
+        self._append(known, "{")
+
+    def write_all(self, common: Mapping[str, object], rows: Iterable[dict[str, object]]) -> None:
+        """Append a line for each row, which begins with what all of them have in common; None is not left out."""
+        begin = _ENCODER.encode(common).removesuffix("}") + ","
+        for row in rows:
+            self._append(row, begin)
+
+    def _append(self, fields: dict[str, object], begin: str) -> None:
+        second = int(time.time())
         if second != self._second:
             self._second = second
-            known["at"] = second.strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._file.write(_ENCODER.encode(known).encode("ascii") + b"\n")
+            fields = {**fields, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))}
+        self._file.write(f"{begin}{_ENCODER.encode(fields)[1:]}\n".encode("ascii"))
 
     def sync(self) -> None:
         """Make every line written so far durable."""

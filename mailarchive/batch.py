@@ -85,7 +85,8 @@ class Batch:
                 self._reap()
             self._drop()
             raise
-        self._entries.append((self._placement(incoming.message, stored), stored.without_head(), incoming.message))
+        message = incoming.message
+        self._entries.append((self._placement(message, stored), stored.without_head(), message))
         self._octets += stored.size
         if stored.damaged:
             work.warn(

@@ -7,6 +7,7 @@ change the rest at any time, so a name that is gone is looked for once more.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from mailarchive.archives import durable
@@ -16,13 +17,14 @@ from mailarchive.digests import digested
 from mailarchive.errors import ArchiveError, MissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterator
 
     from mailarchive.archives.batches import Batch
     from mailarchive.archives.durable import Directory
     from mailarchive.model import Digest
 
-NAME: Final = re.compile(r"(\d{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=\d{1,12})(?:[:;!]2,[^/]*)?", re.ASCII)
+_FIRST: Final = re.compile(r"[0-9]{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=[0-9]{1,12}")
+NAME: Final = re.compile(rf"({_FIRST.pattern})(?:[:;!]2,[^/]*)?")
 """The first part of a name, its digits of the digest, and what mail programs may change."""
 
 FOLDER: Final = "maildirfolder"
@@ -111,17 +113,25 @@ class Box:
 
     def find(self, unique: str) -> tuple[Directory, str] | None:
         """Find a file by the first part of its name, whatever a mail program has made of the rest."""
-        parts = NAME.fullmatch(unique)
-        if parts is None:
-            return None
-        found = self.files.get(parts.group(2))
-        if found is None or not found[1].startswith(unique):
-            found = self.others.get(unique)
+        found = self._find(unique)
         return (self.sub(found[0]), found[1]) if found is not None else None
 
-    def letters(self, flags: Collection[str]) -> str:
+    def has(self, unique: str) -> bool:
+        """Tell whether there is a file of which this is the first part of the name."""
+        return self._find(unique) is not None
+
+    def _find(self, unique: str) -> tuple[str, str] | None:
+        parts = _FIRST.fullmatch(unique)
+        if parts is None:
+            return None
+        found = self.files.get(parts[1])
+        if found is not None and found[1].startswith(unique):
+            return found
+        return self.others.get(unique)
+
+    def letters(self, flags: frozenset[str]) -> str:
         """Give the letters of keywords in this mailbox; a new one counts after `commit`."""
-        if not any(map(is_keyword, flags)):
+        if not _has_keyword(flags):
             return ""
         # Held here, for a batch that fails in its own thread takes the table away.
         table = self._keywords
@@ -163,8 +173,7 @@ class Box:
                 self._keywords = None
                 raise
             # In this order, so that each is always found in one of the two.
-            for hexes, (_, name) in names.items():
-                self.files.put(hexes, "cur", name)
+            self.files.put((hexes, "cur", name) for hexes, (_, name) in names.items())
             self.sealed = {}
             return batch.names_durable
 
@@ -183,6 +192,11 @@ class Box:
         for directory in self._open.values():
             directory.close()
         self._leaf.close()
+
+
+@lru_cache(maxsize=1024)
+def _has_keyword(flags: frozenset[str]) -> bool:
+    return any(map(is_keyword, flags))
 
 
 def digest_of_file(directory: Directory, name: str) -> Digest:

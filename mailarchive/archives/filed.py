@@ -47,14 +47,15 @@ class Filed:
             place = self._find(hexes)
             return self._at(place) if place is not None else None
 
-    def put(self, hexes: str, sub: str, name: str) -> None:
-        """Take a file in, in the place of another one of the same digest if there is one."""
+    def put(self, files: Iterable[tuple[str, str, str]]) -> None:
+        """Take files in, by digest, folder and name, each in the place of another one of its digest if there is one."""
         with self._lock:
-            place = self._find(hexes)
-            if place is not None:
-                self._drop(hexes, place)
-            self._fresh[hexes] = len(self._subs)
-            self._append(sub, name)
+            for hexes, sub, name in files:
+                place = self._find(hexes)
+                if place is not None:
+                    self._drop(hexes, place)
+                self._fresh[hexes] = len(self._subs)
+                self._append(sub, name)
             self._sort()
 
     def fill(self, files: Iterable[tuple[str, str, str]]) -> list[tuple[str, str]]:
@@ -115,10 +116,12 @@ class Filed:
         place = self._fresh.get(hexes)
         if place is not None:
             return place
+        if not self._sorted:
+            return None
         key = _key(hexes)
         for index in range(bisect_left(self._sorted, key), len(self._sorted)):
             number = self._sorted[index]
-            if number >> _PLACE != key >> _PLACE:
+            if number - key > _PLACES:
                 return None
             place = number & _PLACES
             if self._subs[place] and _hexes(self._at(place)[1]) == hexes:

@@ -88,7 +88,13 @@ class MaildirArchive(Records):
         draft = box.batch.draft(f"{self._run}.{self._count}{SUFFIX}")
         try:
             digest, size, head = _pour(incoming, draft)
-            return self._settle(box, draft, incoming.message, StoredMessage(digest, size, Location(""), head=head))
+            message = incoming.message
+            choice = self._choose(box, message, digest, size)
+            if choice.already:
+                draft.drop()
+            else:
+                self._keep(box, draft, choice, message, digest)
+            return self._stored(box, choice, digest, size, head)
         except BaseException:
             draft.drop()
             raise
@@ -103,15 +109,15 @@ class MaildirArchive(Records):
             ArchiveError: It is there and does not match.
         """
         box = self._boxes.for_writing(self.folder(mailbox))
-        choice = self._choose(box, message, stored)
+        choice = self._choose(box, message, stored.digest, stored.size)
         if not choice.already:
             draft = self._second(box, choice, stored)
             try:
-                self._keep(box, draft, choice, message, stored)
+                self._keep(box, draft, choice, message, stored.digest)
             except BaseException:
                 draft.drop()
                 raise
-        return self._stored(box, stored, choice)
+        return self._stored(box, choice, stored.digest, stored.size, stored.head)
 
     def sync(self) -> None:
         """Make the batch durable and visible."""
@@ -214,46 +220,40 @@ class MaildirArchive(Records):
         self.discard()
         self._boxes.close()
 
-    def _settle(self, box: Box, draft: Draft, message: RemoteMessage, stored: StoredMessage) -> StoredMessage:
-        """Keep what has come, or the equal copy that is there."""
-        choice = self._choose(box, message, stored)
-        if choice.already:
-            draft.drop()
-        else:
-            self._keep(box, draft, choice, message, stored)
-        return self._stored(box, stored, choice)
-
-    def _choose(self, box: Box, message: RemoteMessage, stored: StoredMessage) -> _Choice:
+    def _choose(self, box: Box, message: RemoteMessage, digest: Digest, size: int) -> _Choice:
         """Decide between a new file, a copy that is there, and a damaged copy to be set aside."""
         assert box.batch is not None
-        digits = stored.digest.removeprefix("sha256:")
+        digits = digest.removeprefix("sha256:")
         for hexes in (digits[:32], digits):
             waiting = box.pending.get(hexes) or box.sealed.get(hexes)
             if waiting is not None:
-                digest, name = waiting
-                if digest == stored.digest:
-                    return _Choice(name, already=True)
+                if waiting[0] == digest:
+                    return _Choice(waiting[1], already=True)
                 continue
+            if box.files.get(hexes) is None:
+                return _Choice(self._name(box, hexes, message, size))
             found = box.digest_of(hexes)
-            if found == stored.digest:
+            if found == digest:
                 place = box.files.get(hexes)
                 assert place is not None
                 box.batch.adopt(box.sub(place[0]), place[1])
                 return _Choice(place[1], already=True)
             if found is not None and found.startswith(f"sha256:{hexes}"):
                 continue
-            return _Choice(self._name(box, hexes, message, stored.size), damaged=hexes if found is not None else "")
+            return _Choice(self._name(box, hexes, message, size), damaged=hexes if found is not None else "")
         raise ArchiveError(f"{box.folder}: two messages have the same digest and differ")
 
-    def _keep(self, box: Box, draft: Draft, choice: _Choice, message: RemoteMessage, stored: StoredMessage) -> None:
+    def _keep(self, box: Box, draft: Draft, choice: _Choice, message: RemoteMessage, digest: Digest) -> None:
         """Take a draft into the batch."""
         assert box.batch is not None
         if choice.damaged:
             self._set_aside(box, choice.damaged)
         name = choice.name
         epoch, hexes, _ = name.split(".", 2)
-        box.batch.keep(draft, name, int(epoch) if _has_date(message) else None)
-        box.pending[hexes] = (stored.digest, name)
+        # A date before 1970 is left out.
+        known = epoch != "0" or (message.internal_date is not None and message.internal_date.timestamp() >= 0)
+        box.batch.keep(draft, name, int(epoch) if known else None)
+        box.pending[hexes] = (digest, name)
 
     def _second(self, box: Box, choice: _Choice, stored: StoredMessage) -> Draft:
         """Begin a file with the octets of one in another mailbox.
@@ -318,7 +318,7 @@ class MaildirArchive(Records):
             return None
         other = self._boxes.get(folder)
         hexes = digest.removeprefix("sha256:")[:32]
-        if other is None or other.find(unique) is None or other.digest_of(hexes) != digest:
+        if other is None or not other.has(unique) or other.digest_of(hexes) != digest:
             return None
         place = other.files.get(hexes)
         assert place is not None
@@ -342,7 +342,7 @@ class MaildirArchive(Records):
         epoch = max(0, int(when.timestamp())) if when is not None else 0
         return f"{epoch}.{hexes}{SUFFIX},S={size}{self._separator}2,{_system_letters(flags)}{box.letters(flags)}"
 
-    def _stored(self, box: Box, stored: StoredMessage, choice: _Choice) -> StoredMessage:
+    def _stored(self, box: Box, choice: _Choice, digest: Digest, size: int, head: bytes) -> StoredMessage:
         # What follows the first part is ours to know only where no mail program has had the file yet.
         unique = choice.name.rpartition(f"{self._separator}2,")[0]
         if choice.already:
@@ -350,7 +350,7 @@ class MaildirArchive(Records):
             assert found is not None
             unique = found.group(1)
         location = Location(f"{box.folder}/{unique}")
-        return StoredMessage(stored.digest, stored.size, location, choice.already, stored.head, bool(choice.damaged))
+        return StoredMessage(digest, size, location, choice.already, head, bool(choice.damaged))
 
     def _renamed(self, location: Location) -> bool:
         """Tell whether the folder of a message has been changed since it was read; it is read anew then."""
@@ -366,11 +366,6 @@ class MaildirArchive(Records):
 @lru_cache(maxsize=256)
 def _system_letters(flags: frozenset[str]) -> str:
     return "".join(sorted(FLAG_LETTERS[flag] for flag in flags if flag in FLAG_LETTERS))
-
-
-def _has_date(message: RemoteMessage) -> bool:
-    """Tell whether a file can have the date of a message: one before 1970 is left out."""
-    return message.internal_date is not None and message.internal_date.timestamp() >= 0
 
 
 def _pour(incoming: Incoming, draft: Draft) -> tuple[Digest, int, bytes]:

@@ -152,7 +152,7 @@ def _first_of_uidls(
 def _name(box: Box, location: Location) -> str:
     """Give the name of a file that is there, up to the separator; empty if it is gone or elsewhere."""
     folder, _, unique = location.rpartition("/")
-    return unique if folder == box.folder and box.find(unique) is not None else ""
+    return unique if folder == box.folder and box.has(unique) else ""
 
 
 def _of_uids(
@@ -168,7 +168,7 @@ def _of_uids(
     for file in same.files if same is not None else ():
         left = set(file.uids) - taken
         # Of a file that is not ours nothing is known here, and Dovecot itself drops what is gone.
-        if left and (NAME.fullmatch(file.name) is None or box.find(file.name) is not None):
+        if left and (NAME.fullmatch(file.name) is None or box.has(file.name)):
             files.setdefault(file.name, set()).update(left)
     highest = max((max(uids) for uids in files.values()), default=0)
     uidnext = max(highest + 1, status.uidnext or 1, same.uidnext if same is not None else 1)

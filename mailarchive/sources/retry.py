@@ -311,7 +311,7 @@ class PatientMailbox:
             if guarded.trouble is not None:
                 raise guarded.trouble
             if guarded.whole:
-                done.add(guarded.message.uid)
+                done.add(arrival.message.uid)
                 self._source.spend(guarded.octets)
 
     def _given_up(self, error: SpoiltError, done: set[UID | UIDL]) -> NotFetched:

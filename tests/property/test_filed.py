@@ -51,7 +51,7 @@ def test_a_table_is_a_dictionary(first: list[tuple[str, str, str, str]], then: l
         assert sorted(found) == sorted(twice)
         for step, digits, sub, flags in then:
             if step == "put":
-                table.put(digits, sub, named(digits, flags))
+                table.put([(digits, sub, named(digits, flags))])
                 beside[digits] = (sub, named(digits, flags))
             elif step == "pop" and digits in beside:
                 assert table.pop(digits) == beside.pop(digits)
@@ -66,7 +66,7 @@ def test_thirty_thousand_names_take_five_megabytes() -> None:
     table = Filed()
     for number in range(30_000):
         digits = sha256(b"%d" % number).hexdigest()[:32]
-        table.put(digits, "cur", named(digits))
+        table.put([(digits, "cur", named(digits))])
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert table.get(sha256(b"77").hexdigest()[:32]) is not None

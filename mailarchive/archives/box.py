@@ -120,6 +120,11 @@ class Box:
         """Tell whether there is a file of which this is the first part of the name."""
         return self._find(unique) is not None
 
+    def place(self, unique: str) -> int | None:
+        """Give the place in `files` of the file whose name begins like this; None if it is not there."""
+        parts = _FIRST.fullmatch(unique)
+        return self.files.place(parts[1]) if parts is not None and self.has(unique) else None
+
     def _find(self, unique: str) -> tuple[str, str] | None:
         parts = _FIRST.fullmatch(unique)
         if parts is None:

@@ -1,12 +1,13 @@
-"""The names of the files of a mailbox by the digest in each, a hundred thousand in ten megabytes.
+"""The names of the files of a mailbox by the digest in each, a hundred thousand in four megabytes.
 
-The law of this room: what was put in comes out, whichever thread asks; the names stand one behind the other in one row
-of octets, and where a digest has its name is found in a sorted row of numbers.
+The law of this room: what was put in comes out, whichever thread asks. A name of the usual shape is kept as the numbers
+that it is made of, in columns, any other as it is; where a digest has its name is found in a sorted row of numbers.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from array import array
 from bisect import bisect_left
@@ -23,6 +24,12 @@ _FRESH: Final = 4096
 _SHARE: Final = 16
 """So large a part of all names may wait."""
 _SUBS: Final = ("", "cur", "new")
+_USUAL: Final = re.compile(r"(0|[1-9][0-9]{0,9})\.([0-9a-f]{32})\.mailarchive,S=(0|[1-9][0-9]{0,9})([^/]{0,64})")
+"""Seconds, digits of the digest, octets, and what mail programs may change."""
+_DIGEST: Final = 16
+"""Octets of the digest in a usual name."""
+_WIDTH: Final = 1 << 32
+_TAILS: Final = 1 << 16
 
 
 class Filed:
@@ -35,9 +42,14 @@ class Filed:
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._text = bytearray()
-            self._begins = array("Q", [0])
             self._subs = bytearray()
+            self._seconds = array("I")
+            self._digests = bytearray()
+            self._octets = array("I")
+            self._tails = array("H")
+            self._tail_texts: list[str] = []
+            self._tail_numbers: dict[str, int] = {}
+            self._odd: dict[int, str] = {}
             self._sorted = array("Q")
             self._fresh: dict[str, int] = {}
 
@@ -46,6 +58,14 @@ class Filed:
         with self._lock:
             place = self._find(hexes)
             return self._at(place) if place is not None else None
+
+    def place(self, hexes: str) -> int | None:
+        """Give the place of the file of a digest among all, below `len`; it stays the same until `clear`."""
+        with self._lock:
+            return self._find(hexes)
+
+    def __len__(self) -> int:
+        return len(self._subs)
 
     def put(self, files: Iterable[tuple[str, str, str]]) -> None:
         """Take files in, by digest, folder and name, each in the place of another one of its digest if there is one."""
@@ -73,9 +93,8 @@ class Filed:
             for first, second in itertools.pairwise(self._sorted):
                 if first >> _PLACE == second >> _PLACE:
                     place = second & _PLACES
-                    sub, name = self._at(place)
-                    if self._find(_hexes(name)) != place:
-                        twice.append((sub, name))
+                    if self._find(self._hexes(place)) != place:
+                        twice.append(self._at(place))
                         self._subs[place] = 0
             return twice
 
@@ -96,10 +115,21 @@ class Filed:
                 yield self._at(place)
 
     def _append(self, sub: str, name: str) -> None:
-        # A name of ours is ASCII up to the separator; a mail program may have put anything behind it.
-        self._text += name.encode("utf-8", "surrogateescape")
-        self._begins.append(len(self._text))
+        parts = _USUAL.fullmatch(name)
+        second, digits, size, tail = parts.groups() if parts is not None else ("0", "", "0", "")
+        seconds, octets = int(second), int(size)
+        number = self._tail_numbers.get(tail)
+        if number is None and len(self._tail_texts) < _TAILS:
+            number = self._tail_numbers[tail] = len(self._tail_texts)
+            self._tail_texts.append(tail)
+        if not digits or number is None or seconds >= _WIDTH or octets >= _WIDTH:
+            self._odd[len(self._subs)] = name
+            seconds, digits, octets, number = 0, "00" * _DIGEST, 0, 0
         self._subs.append(_SUBS.index(sub))
+        self._seconds.append(seconds)
+        self._digests += bytes.fromhex(digits)
+        self._octets.append(octets)
+        self._tails.append(number)
 
     def _sort(self) -> None:
         if len(self._fresh) > max(_FRESH, len(self._sorted) // _SHARE):
@@ -124,19 +154,28 @@ class Filed:
             if number - key > _PLACES:
                 return None
             place = number & _PLACES
-            if self._subs[place] and _hexes(self._at(place)[1]) == hexes:
+            if self._subs[place] and self._hexes(place) == hexes:
                 return place
         return None
 
+    def _hexes(self, place: int) -> str:
+        if place in self._odd:
+            return self._odd[place].split(".", 2)[1]
+        return self._digests[place * _DIGEST : (place + 1) * _DIGEST].hex()
+
+    def unique(self, place: int) -> str:
+        """Give the first part of a name, which mail programs do not change; empty for one of an unusual shape."""
+        if place in self._odd:
+            return ""
+        return f"{self._seconds[place]}.{self._hexes(place)}.mailarchive,S={self._octets[place]}"
+
     def _at(self, place: int) -> tuple[str, str]:
-        begin, end = self._begins[place], self._begins[place + 1]
-        return _SUBS[self._subs[place]], self._text[begin:end].decode("utf-8", "surrogateescape")
+        sub = _SUBS[self._subs[place]]
+        if place in self._odd:
+            return sub, self._odd[place]
+        return sub, f"{self.unique(place)}{self._tail_texts[self._tails[place]]}"
 
 
 def _key(hexes: str) -> int:
     """Give the beginning of a digest as the upper bits of a number."""
     return int(hexes[:9], 16) << _PLACE
-
-
-def _hexes(name: str) -> str:
-    return name.split(".", 2)[1]

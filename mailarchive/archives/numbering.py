@@ -7,6 +7,8 @@ not change is not written.
 
 from __future__ import annotations
 
+from array import array
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mailarchive.archives import durable
@@ -97,24 +99,24 @@ def _first(
 ) -> tuple[bytes, memoryview] | None:
     """Make the first list of an IMAP mailbox line by line, because there may be very many; None if it cannot be so."""
     text = bytearray()
-    seen: set[int] = set()
+    seen = bytearray(len(box.files))
     more: dict[str, list[str]] = {}
     highest = 0
-    for uid, place in rows:
-        name = _name(box, place)
+    for uid, location in rows:
+        name, place = _placed(box, location)
         if not isinstance(uid, int) or uid < highest or len(more) > _SHARED:
             return None
-        if not name:
+        if place is None:
             continue
         highest = uid
-        if (known := hash(name)) in seen:
+        if seen[place]:
             more.setdefault(name, []).append(str(uid))
             continue
-        seen.add(known)
+        seen[place] = 1
         text += f"{uid} :{name}\n".encode()
     for name, uids in more.items():
         at = text.find(f" :{name}\n".encode())
-        # A name that has the hash of another one has no line yet.
+        # A name that differs from another one in its date only has no line yet.
         if at < 0:
             return None
         text[at:at] = f" X{','.join(uids)}".encode()
@@ -128,25 +130,37 @@ def _first_of_uidls(
     box: Box, rows: Iterable[tuple[UID | UIDL, Location]], naming: Naming
 ) -> tuple[bytes, memoryview] | None:
     """Make the first list of a maildrop likewise; None where two UIDLs share a file."""
-    lines: list[str] = []
-    for uidl, place in rows:
-        name = _name(box, place)
-        if isinstance(uidl, int) or name.startswith("0") or " " in name:
+    seen = bytearray(len(box.files))
+    order, places = array("Q"), array("I")
+    uidls, ends = bytearray(), array("Q", [0])
+    for uidl, location in rows:
+        name, place = _placed(box, location)
+        if isinstance(uidl, int) or box.others:
             return None
-        if name:
-            # By date and then by name, as texts of one length are in the order of their numbers.
-            lines.append(f"{name.partition('.')[0]:0>12} {name} {uidl}")
-    lines.sort()
+        if place is None:
+            continue
+        if seen[place] or name.startswith("0") or box.files.unique(place) != name:
+            return None
+        seen[place] = 1
+        order.append(int(name.partition(".")[0]) << 32 | len(places))
+        places.append(place)
+        uidls += uidl.encode("utf-8", "surrogateescape") if writable_uidl(uidl) else b""
+        ends.append(len(uidls))
     text = bytearray()
-    before = ""
-    for number, line in enumerate(lines, 1):
-        _, name, known = line.split(" ", 2)
-        if name == before:
-            return None
-        before = name
-        shown = f" P{known}" if writable_uidl(known) else ""
-        text += f"{number}{shown} :{name}\n".encode()
-    return (UidList(naming.created, len(lines) + 1, naming.guid).text().encode(), memoryview(text)) if lines else None
+    number = 0
+    for _, together in groupby(sorted(order), key=lambda key: key >> 32):
+        indexes = (key & 0xFFFFFFFF for key in together)
+        for name, index in sorted((box.files.unique(places[index]), index) for index in indexes):
+            number += 1
+            known = uidls[ends[index] : ends[index + 1]].decode()
+            text += f"{number}{f' P{known}' if known else ''} :{name}\n".encode()
+    return (UidList(naming.created, number + 1, naming.guid).text().encode(), memoryview(text)) if number else None
+
+
+def _placed(box: Box, location: Location) -> tuple[str, int | None]:
+    """Give the name of a file up to the separator, and its place among those that are there; None if it is not."""
+    folder, _, unique = location.rpartition("/")
+    return unique, box.place(unique) if folder == box.folder else None
 
 
 def _name(box: Box, location: Location) -> str:

@@ -1,28 +1,27 @@
 """The names of the files of a mailbox by the digest in each, a hundred thousand in four megabytes.
 
 The law of this room: what was put in comes out, whichever thread asks. A name of the usual shape is kept as the numbers
-that it is made of, in columns, any other as it is; where a digest has its name is found in a sorted row of numbers.
+that it is made of, in columns, any other as it is; where a digest has its name is found in sorted rows of numbers.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 import threading
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_ROWS: Final = 2
+"""Hex digits of a digest that say in which row it is found."""
+_KEY: Final = _ROWS + 9
+"""Hex digits behind which a number says no more of the digest."""
 _PLACE: Final = 28
-"""Bits of a number that say which name it is; those above are the beginning of the digest."""
+"""Bits of a number that say which name it is; those above are digits of the digest."""
 _PLACES: Final = (1 << _PLACE) - 1
-_FRESH: Final = 4096
-"""Names at least that wait to be sorted in among the others."""
-_SHARE: Final = 16
-"""So large a part of all names may wait."""
 _SUBS: Final = ("", "cur", "new")
 _USUAL: Final = re.compile(r"(0|[1-9][0-9]{0,9})\.([0-9a-f]{32})\.mailarchive,S=(0|[1-9][0-9]{0,9})([^/]{0,64})")
 """Seconds, digits of the digest, octets, and what mail programs may change."""
@@ -50,8 +49,7 @@ class Filed:
             self._tail_texts: list[str] = []
             self._tail_numbers: dict[str, int] = {}
             self._odd: dict[int, str] = {}
-            self._sorted = array("Q")
-            self._fresh: dict[str, int] = {}
+            self._rows = [array("Q") for _ in range(16**_ROWS)]
 
     def get(self, hexes: str) -> tuple[str, str] | None:
         """Find the file of a digest."""
@@ -73,10 +71,8 @@ class Filed:
             for hexes, sub, name in files:
                 place = self._find(hexes)
                 if place is not None:
-                    self._drop(hexes, place)
-                self._fresh[hexes] = len(self._subs)
-                self._append(sub, name)
-            self._sort()
+                    self._subs[place] = 0
+                self._append(hexes, sub, name)
 
     def fill(self, files: Iterable[tuple[str, str, str]]) -> list[tuple[str, str]]:
         """Take in many, by digest, folder and name; gives those that are left out, as others before had their digest.
@@ -84,18 +80,12 @@ class Filed:
         Nothing may be in the table yet.
         """
         with self._lock:
-            keys = array("Q")
-            for place, (hexes, sub, name) in enumerate(files):
-                keys.append(_key(hexes) | place)
-                self._append(sub, name)
-            self._sorted = array("Q", sorted(keys))
             twice = []
-            for first, second in itertools.pairwise(self._sorted):
-                if first >> _PLACE == second >> _PLACE:
-                    place = second & _PLACES
-                    if self._find(self._hexes(place)) != place:
-                        twice.append(self._at(place))
-                        self._subs[place] = 0
+            for hexes, sub, name in files:
+                if self._find(hexes) is None:
+                    self._append(hexes, sub, name)
+                else:
+                    twice.append((sub, name))
             return twice
 
     def pop(self, hexes: str) -> tuple[str, str]:
@@ -105,7 +95,7 @@ class Filed:
             if place is None:
                 raise KeyError(hexes)
             found = self._at(place)
-            self._drop(hexes, place)
+            self._subs[place] = 0
             return found
 
     def values(self) -> Iterator[tuple[str, str]]:
@@ -114,7 +104,8 @@ class Filed:
             if self._subs[place]:
                 yield self._at(place)
 
-    def _append(self, sub: str, name: str) -> None:
+    def _append(self, hexes: str, sub: str, name: str) -> None:
+        insort(self._row(hexes), _key(hexes) | len(self._subs))
         parts = _USUAL.fullmatch(name)
         second, digits, size, tail = parts.groups() if parts is not None else ("0", "", "0", "")
         seconds, octets = int(second), int(size)
@@ -131,29 +122,15 @@ class Filed:
         self._octets.append(octets)
         self._tails.append(number)
 
-    def _sort(self) -> None:
-        if len(self._fresh) > max(_FRESH, len(self._sorted) // _SHARE):
-            fresh = sorted(_key(each) | place for each, place in self._fresh.items())
-            # Two sorted rows behind each other are put in order in one pass.
-            self._sorted = array("Q", sorted([*self._sorted, *fresh]))
-            self._fresh = {}
-
-    def _drop(self, hexes: str, place: int) -> None:
-        self._subs[place] = 0
-        self._fresh.pop(hexes, None)
+    def _row(self, hexes: str) -> array[int]:
+        return self._rows[int(hexes[:_ROWS], 16)]
 
     def _find(self, hexes: str) -> int | None:
-        place = self._fresh.get(hexes)
-        if place is not None:
-            return place
-        if not self._sorted:
-            return None
-        key = _key(hexes)
-        for index in range(bisect_left(self._sorted, key), len(self._sorted)):
-            number = self._sorted[index]
-            if number - key > _PLACES:
+        row, key = self._row(hexes), _key(hexes)
+        for index in range(bisect_left(row, key), len(row)):
+            place = row[index] - key
+            if place > _PLACES:
                 return None
-            place = number & _PLACES
             if self._subs[place] and self._hexes(place) == hexes:
                 return place
         return None
@@ -177,5 +154,5 @@ class Filed:
 
 
 def _key(hexes: str) -> int:
-    """Give the beginning of a digest as the upper bits of a number."""
-    return int(hexes[:9], 16) << _PLACE
+    """Give digits of a digest as the upper bits of a number."""
+    return int(hexes[_ROWS:_KEY], 16) << _PLACE

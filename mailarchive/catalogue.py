@@ -23,6 +23,7 @@ from mailarchive.ports import OpenBatch
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from mailarchive.expunge import ExpungeOrder
@@ -108,16 +109,29 @@ class SqliteCatalogue(Chronicle, Listings):
         self._file.close()
 
     def placements(
-        self, mailbox: str, uidvalidity: int | None, within: tuple[int, int] | None = None
+        self,
+        mailbox: str,
+        uidvalidity: int | None,
+        *,
+        within: tuple[int, int] | None = None,
+        among: Sequence[UID | UIDL] | None = None,
     ) -> dict[UID | UIDL, Known]:
         """Say which UIDs of this generation of a mailbox are archived, where, and what the server said of them."""
+        # Some POP3 servers give the UIDL of a deleted message to another one; a UID is never given again.
+        where = "p.origin IN (?, ?, ?) AND (p.expunged_at IS NULL OR typeof(p.uid) = 'integer')"
+        values = (mailbox, uidvalidity or 0, *EVIDENCE, LISTED)
+        if within is not None:
+            return self._known(f"{where} AND p.uid BETWEEN ? AND ?", (*values, *within))
+        if among is None:
+            return self._known(where, values)
+        found: dict[UID | UIDL, Known] = {}
+        for begin in range(0, len(among), _AT_ONCE):
+            part = among[begin : begin + _AT_ONCE]
+            found |= self._known(f"{where} AND p.uid IN ({', '.join('?' * len(part))})", (*values, *part))
+        return found
+
+    def _known(self, where: str, values: Sequence[object]) -> dict[UID | UIDL, Known]:
         with self._file.reading() as db:
-            # Some POP3 servers give the UIDL of a deleted message to another one; a UID is never given again.
-            where = "p.origin IN (?, ?, ?) AND (p.expunged_at IS NULL OR typeof(p.uid) = 'integer')"
-            if within is not None:
-                where += " AND p.uid BETWEEN ? AND ?"
-            values = (mailbox, uidvalidity or 0, *EVIDENCE, LISTED, *(within or ()))
-            rows = db.execute(_select(_KNOWN, where), values)
             return {
                 _uid(uid): Known(
                     Location(location),
@@ -127,10 +141,12 @@ class SqliteCatalogue(Chronicle, Listings):
                     hold,
                     bool(put_back),
                     octets,
-                    instant(at),
+                    _often(at),
                     evidence=origin in EVIDENCE,
                 )
-                for uid, location, size, date, unsure, hold, octets, at, origin, put_back in rows
+                for uid, location, size, date, unsure, hold, octets, at, origin, put_back in db.execute(
+                    _select(_KNOWN, where), values
+                )
             }
 
     def numbered(self, mailbox: str, uidvalidity: int | None) -> Iterator[tuple[UID | UIDL, Location]]:
@@ -399,6 +415,12 @@ def _row(placement: Placement, run: str, now: str) -> tuple[object, ...]:
         placement.confirmed,
         run,
     )
+
+
+@lru_cache(maxsize=1024)
+def _often(text: str | None) -> datetime | None:
+    """Read an instant that all rows of a batch have in common."""
+    return instant(text)
 
 
 @lru_cache(maxsize=1024)

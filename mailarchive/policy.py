@@ -132,6 +132,12 @@ class Policy:
         """Whether a message can be judged only with its header fields."""
         return bool(self.headers) or (self.date is DateKind.SENT and bool(self.before or self.after))
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether every message of a mailbox is chosen, whatever is known of it."""
+        bounds = (self.before, self.after, self.larger_than, self.smaller_than, self.seen, self.flagged)
+        return not self.headers and all(bound is None for bound in bounds)
+
     def criteria(self) -> Criteria:
         """Say what a source may narrow its listing by."""
         received = self.date is DateKind.RECEIVED

@@ -367,11 +367,16 @@ class Catalogue(Protocol):
     """What we know of the mail; derived, and never more trusted than the files."""
 
     def placements(
-        self, mailbox: str, uidvalidity: int | None, within: tuple[int, int] | None = None
+        self,
+        mailbox: str,
+        uidvalidity: int | None,
+        *,
+        within: tuple[int, int] | None = None,
+        among: Sequence[UID | UIDL] | None = None,
     ) -> Mapping[UID | UIDL, Known]:
         """Say which UIDs of this generation of a mailbox are archived, where, and what the server said of them.
 
-        With `within`, only those from the first to the last of these two.
+        With `within`, only those from the first to the last of these two; with `among`, only these.
 
         A UIDL whose message was deleted is not among them: a server may give it to another message.
         """

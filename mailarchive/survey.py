@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Final
 
 from mailarchive import headers, plan
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
 FRESH: Final = timedelta(days=7)
 """So long a listing is followed before all of it is asked for again: a server may be wrong about what has changed."""
-ROWS: Final = 10_000
+ROWS: Final = 2000
 """Messages of a mailbox whose rows are in memory at a time."""
+_OTHERWISE: Final = bytes([1, *bytes(255)])
+"""Makes of a mask the mask of all others."""
 DATES: Final = 5000
 """Headers that are asked for between two commits of the dates in them."""
 
@@ -142,21 +144,20 @@ def _list(
     held = box.doubts[0] if box.doubts else ""
     if _compare(mailbox, box.status, work):
         held = held or "the server has numbered this mailbox anew"
-    already, fetch, unsure, lost, unproved = Messages(), Messages(), Messages(), 0, 0
+    held_here, doubtful, lost, unproved = bytearray(), bytearray(), 0, 0
     stays: dict[UID | UIDL, str] = {}
     for message, known in _with_rows(chosen, mailbox, box.status, work, proved=deleting and fetching):
         row = known if known is not None and known.is_same(message) else None
-        if row is not None and work.archive.holds(row.location):
-            already.append(message)
-            unproved += not row.evidence
-            if row.unsure and not row.hold:
-                unsure.append(message)
-        else:
-            lost += row is not None
+        if row is not None and not work.archive.holds(row.location):
+            lost += 1
             row = None
-            fetch.append(message)
+        held_here.append(row is not None)
+        doubtful.append(row is not None and row.unsure and not row.hold)
+        unproved += row is not None and not row.evidence
         if deleting and (why := _stays(message, envelopes.get(message.uid), row, work, fetching=fetching)):
             stays[message.uid] = why
+    already, unsure = chosen.where(held_here), chosen.where(doubtful)
+    fetch = chosen.where(held_here.translate(_OTHERWISE))
     if lost:
         what = "are no longer whole in the archive" + (" and are fetched again" if fetching else "")
         work.warn(f"{lost} archived messages {what}", mailbox.name, serious=not fetching)
@@ -180,35 +181,45 @@ def _listed(box: OpenMailbox, mailbox: Mailbox, work: Work, *, dated: bool, dele
     if lasting := sum(not is_lasting(message.uid) for message in messages):
         what = "have no lasting name on this server (UIDL): they are fetched each time, and compared by content"
         work.warn(f"{lasting} messages {what}", mailbox.name, serious=False)
-    rows = {
-        uid: row
-        for uid, row in work.catalogue.placements(mailbox.name, box.status.uidvalidity).items()
-        if row.evidence or work.how is None
-    }
-    asked = dict(work.catalogue.dates(mailbox.name))
-    dates: dict[UID | UIDL, datetime | None] = {}
-    for message in messages:
-        row, before = rows.get(message.uid), asked.get(message.uid)
-        if row is not None and row.size == message.size:
-            dates[message.uid] = row.internal_date
-        elif before is not None and before[0] == message.size:
-            dates[message.uid] = before[1]
-    unknown = [message for message in messages if message.uid not in dates]
-    if not work.policy.needs_dates:
-        unknown = []
+    return _dated(box, mailbox, messages, work)
+
+
+_Dates = dict["UID | UIDL", tuple["int | None", "datetime | None"]]
+"""Size and date of messages by their names."""
+
+
+def _dated(box: OpenMailbox, mailbox: Mailbox, messages: Sequence[RemoteMessage], work: Work) -> Messages:
+    """Give messages their dates: from the archive, from what earlier runs asked for, or from their headers."""
+    asked: _Dates = dict(work.catalogue.dates(mailbox.name))
+    dated = Messages()
+    unknown: list[RemoteMessage] = []
+    foreign: set[UID | UIDL] = set()
+    kept: _Dates = {}
+    remembering = bool(asked) or work.policy.needs_dates
+    for message, row in _rows(messages, mailbox, box.status, work):
+        uid, size = message.uid, message.size
+        archived = row is not None and (row.evidence or work.how is None)
+        if remembering and not archived and is_lasting(uid):
+            foreign.add(uid)
+        known = (row.size, row.internal_date) if archived and row is not None and row.size == size else asked.get(uid)
+        if known is None or known[0] != size:
+            if work.policy.needs_dates:
+                unknown.append(message)
+        elif uid in foreign:
+            kept[uid] = known
+        dated.append(message._replace(internal_date=known[1] if known is not None and known[0] == size else None))
+    fresh: dict[UID | UIDL, datetime | None] = {}
     # In parts, so that a line that dies in the middle of a long listing does not take all of it along.
     for first in range(0, max(1, len(unknown)), DATES):
         some = unknown[first : first + DATES]
-        dates.update((uid, headers.arrival(head)) for uid, head in (box.headers(some) if some else ()))
-        remembered = {
-            m.uid: (m.size, dates[m.uid])
-            for m in messages
-            if m.uid in dates and m.uid not in rows and is_lasting(m.uid)
-        }
-        if remembered != asked:
-            work.catalogue.remember_dates(mailbox.name, remembered)
-            asked = remembered
-    return Messages(message._replace(internal_date=dates.get(message.uid)) for message in messages)
+        fresh.update((uid, headers.arrival(head)) for uid, head in (box.headers(some) if some else ()))
+        kept |= {m.uid: (m.size, fresh[m.uid]) for m in some if m.uid in fresh and m.uid in foreign}
+        if kept != asked:
+            work.catalogue.remember_dates(mailbox.name, kept)
+            asked = dict(kept)
+    if not fresh:
+        return dated
+    return Messages(m._replace(internal_date=fresh[m.uid]) if m.uid in fresh else m for m in dated)
 
 
 def _followed(box: OpenMailbox, mailbox: Mailbox, work: Work) -> Sequence[RemoteMessage]:
@@ -271,36 +282,48 @@ def _with_rows(
         why = "keeps no UIDs" if status.uidvalidity is not None else "gives no UIDVALIDITY"
         what = f"the server {why} here: everything is fetched each time, and compared by content"
         work.warn(what, mailbox.name, serious=False)
+    for message, row in _rows(messages, mailbox, status, work) if lasting else zip(messages, repeat(None)):
+        yield message, row if row is not None and (row.evidence or not proved) else None
+
+
+def _rows(
+    messages: Iterable[RemoteMessage], mailbox: Mailbox, status: MailboxStatus, work: Work
+) -> Iterator[tuple[RemoteMessage, Known | None]]:
+    """Give the row of each message, of a few at a time."""
     left = iter(messages)
     while some := list(islice(left, ROWS)):
-        # In ascending order of UID; a maildrop has names without order, and never so many.
-        ends = (int(some[0].uid), int(some[-1].uid)) if isinstance(some[0].uid, int) else None
-        if ends is None:
-            some.extend(left)
-        rows = work.catalogue.placements(mailbox.name, status.uidvalidity, ends) if lasting else {}
+        uids = [message.uid for message in some]
+        first, last = uids[0], uids[-1]
+        if isinstance(first, int) and isinstance(last, int):
+            # In ascending order of UID, unlike the names of a maildrop.
+            rows = work.catalogue.placements(mailbox.name, status.uidvalidity, within=(first, last))
+        else:
+            rows = work.catalogue.placements(mailbox.name, status.uidvalidity, among=uids)
         for message in some:
-            row = rows.get(message.uid)
-            yield message, row if row is not None and (row.evidence or not proved) else None
+            yield message, rows.get(message.uid)
 
 
 def _chosen(
     box: OpenMailbox, mailbox: Mailbox, messages: Sequence[RemoteMessage], work: Work, *, deleting: bool
-) -> tuple[Iterable[RemoteMessage], Mapping[UID | UIDL, Envelope]]:
+) -> tuple[Messages, Mapping[UID | UIDL, Envelope]]:
     """Give the chosen messages, and the header fields of those that had to be judged by them."""
     policy = work.policy
+    listed = messages if isinstance(messages, Messages) else Messages(messages)
     if work.labels is not None and mailbox == work.labels.everything:
-        messages = [message for message in messages if work.labels.selects(message)]
+        listed = listed.where(bytes(map(work.labels.selects, listed)))
     # Where only so much is to be deleted, what will stay must not take the place of what could go.
     counted = policy.limit is not None or policy.free is not None or policy.keep_under is not None
-    if not policy.needs_headers and not (deleting and counted and policy.before is not None):
-        return filter(policy.selects, messages), {}
     # Headers cost a transfer: ask only for those of messages that everything else speaks for.
-    loose = replace(policy, headers=HeaderTests())
-    candidates = [message for message in messages if loose.selects(message)]
-    envelopes = {uid: headers.envelope(head) for uid, head in box.headers(candidates)}
-    if lacking := len(candidates) - len(envelopes):
+    loose = replace(policy, headers=HeaderTests()) if policy.needs_headers else policy
+    if not loose.takes_all:
+        listed = listed.where(bytes(map(loose.selects, listed)))
+    if not policy.needs_headers and not (deleting and counted and policy.before is not None):
+        return listed, {}
+    envelopes = {uid: headers.envelope(head) for uid, head in box.headers(listed)}
+    if lacking := len(listed) - len(envelopes):
         work.warn(f"the headers of {lacking} messages did not come; the next run looks at them again", mailbox.name)
-    return [message for message in candidates if policy.selects(message, envelopes.get(message.uid))], envelopes
+    chosen = (policy.selects(message, envelopes.get(message.uid)) for message in listed)
+    return listed.where(bytes(chosen)), envelopes
 
 
 def _compare(mailbox: Mailbox, status: MailboxStatus, work: Work) -> bool:

@@ -631,7 +631,12 @@ class MemoryCatalogue:
         self.steps = steps or Steps()
 
     def placements(
-        self, mailbox: str, uidvalidity: int | None, within: tuple[int, int] | None = None
+        self,
+        mailbox: str,
+        uidvalidity: int | None,
+        *,
+        within: tuple[int, int] | None = None,
+        among: Sequence[UID | UIDL] | None = None,
     ) -> dict[UID | UIDL, Known]:
         """Say what is archived."""
         key = (mailbox, uidvalidity or 0)
@@ -639,6 +644,8 @@ class MemoryCatalogue:
         here = [uid for uid in here if isinstance(uid, int) or (*key, uid) not in self.expunged]
         if within is not None:
             here = [uid for uid in here if isinstance(uid, int) and within[0] <= uid <= within[1]]
+        if among is not None:
+            here = [uid for uid in here if uid in among]
         return {
             uid: Known(
                 row.location,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from mailarchive import headers
 from mailarchive.errors import LaterError, MailarchiveError, MailboxError, ProtocolError, UnreachableError
+from mailarchive.messages import Messages
 from mailarchive.model import (
     INBOX,
     POP_GENERATION,
@@ -30,7 +31,8 @@ from mailarchive.sources.pop_drop import Drop, OutOfStepError, Pace, PopBody
 from mailarchive.sources.pop_lines import Declined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from types import TracebackType
 
     from mailarchive.expunge import ExpungeOrder
@@ -75,7 +77,7 @@ class PopSource:
         self._pace = Pace()
         self._empty = 0
         self._confirmed = False
-        self._listed: frozenset[UIDL] | None = None
+        self._listed: AbstractSet[UIDL] | None = None
         self.drop()
 
     def __enter__(self) -> Self:
@@ -210,16 +212,19 @@ class PopSource:
         drop = self.drop()
         return [uidl for uidl in uidls if uidl in drop.numbers or not drop.certain]
 
-    def listed(self, numbers: Collection[UIDL]) -> None:
-        """Take down what the listing of this run holds, which its later sessions are compared with."""
+    def listed(self, numbers: Mapping[UIDL, int]) -> None:
+        """Take down what the listing of this run holds, which its later sessions are compared with.
+
+        Names that last stay what they are in a session.
+        """
         if self._listed is None:
-            self._listed = frozenset(numbers)
+            self._listed = numbers.keys()
 
     def missing(self, uidl: UIDL) -> NotFetched:
         """Say what it means that a message of the listing is not in this session."""
         if not is_lasting(uidl):
             return NotFetched(uidl, PASSED)
-        if self._listed is not None and not self._listed.issuperset(self.drop().numbers):
+        if self._listed is not None and not self.drop().numbers.keys() <= self._listed:
             return NotFetched(uidl, RENAMED)
         return NotFetched(uidl, "gone by another hand", gone=True)
 
@@ -247,11 +252,11 @@ class PopMailbox:
             obstacle="" if writable else "it is open for reading",
         )
 
-    def listing(self, criteria: Criteria) -> list[RemoteMessage]:  # noqa: ARG002 - POP3 cannot narrow
+    def listing(self, criteria: Criteria) -> Messages:  # noqa: ARG002 - POP3 cannot narrow
         """Give every message, the oldest first; dates and flags the protocol cannot say."""
         drop = self._source.drop()
         self._source.listed(drop.numbers)
-        return [RemoteMessage(uidl, drop.sizes[uidl]) for uidl in drop.numbers]
+        return Messages(RemoteMessage(uidl, drop.size(uidl)) for uidl in drop.numbers)
 
     def headers(self, messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID | UIDL, bytes]]:
         """Give the header of each message by TOP; nothing where the server has no TOP."""
@@ -268,7 +273,7 @@ class PopMailbox:
             try:
                 for uidl, head in drop.tops(there):
                     done = there.index(uidl, done) + 1
-                    if not head and drop.sizes[uidl] != 0:
+                    if not head and drop.size(uidl) != 0:
                         self._source.distrust()
                         waiting = there[done:]
                         break
@@ -288,7 +293,7 @@ class PopMailbox:
         heads = {uidl: drop.heads[uidl] for uidl in wanted if uidl in drop.heads}
         try:
             for uidl, head in drop.tops([uidl for uidl in wanted if uidl not in heads]):
-                if not head and drop.sizes[uidl] != 0:
+                if not head and drop.size(uidl) != 0:
                     self._source.distrust()
                     return
                 heads[uidl] = head
@@ -302,7 +307,7 @@ class PopMailbox:
                 return
             if found:
                 drop.probed.add(uidl)
-                yield Sighting(RemoteMessage(uidl, drop.sizes[uidl], headers.arrival(found)), found)
+                yield Sighting(RemoteMessage(uidl, drop.size(uidl), headers.arrival(found)), found)
 
     def present(self, uids: Sequence[UID | UIDL]) -> Collection[UID | UIDL]:
         """Give what is listed, and where the list is not sure of it what may be; nothing after a QUIT answered."""
@@ -359,7 +364,7 @@ class PopMailbox:
                 body = PopBody(drop, uidl, remember=self._source.may_delete)
                 if body.empty:
                     yield NotFetched(uidl, "the server lists it and gives no text for it")
-                    if drop.sizes[uidl] != 0:
+                    if drop.size(uidl) != 0:
                         self._source.distrust()
                         return there[done:]
                     continue

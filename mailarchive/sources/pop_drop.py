@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+from array import array
 from typing import TYPE_CHECKING, Final
 
 from mailarchive import headers
@@ -17,7 +18,7 @@ from mailarchive.model import UIDL, RemoteMessage, is_lasting, transient
 from mailarchive.sources.pop_lines import Declined, Lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mailarchive.ports import Chunk
     from mailarchive.sources.wire import Wire
@@ -81,7 +82,6 @@ class Drop:
 
     Attributes:
         numbers: The message number of each message by its UIDL, or by a name for this session only.
-        sizes: As LIST announces them, in octets; None where it says no number.
         heads: The first octets of what was retrieved in this session.
         probed: Messages whose header came in this session, which alone may be deleted in it.
         offered: What the server says it can do.
@@ -96,7 +96,8 @@ class Drop:
         self._most = IN_FLIGHT if "PIPELINING" in offered else 1
         self.has_top: bool | None = "TOP" in offered if offered else None
         self.numbers: dict[UIDL, int] = {}
-        self.sizes: dict[UIDL, int | None] = {}
+        self._sizes = array("Q")
+        self._odd_sizes: dict[int, int | None] = {}
         self.heads: dict[UIDL, bytes] = {}
         self.probed: set[UIDL] = set()
         self.certain = True
@@ -113,21 +114,32 @@ class Drop:
                 sizes[int(found.group(1))] = int(found.group(2)) if found.group(2) else None
         # A server that names nothing at all has no names, whatever it calls that.
         names = self._named() or dict.fromkeys(sizes)
-        counts: dict[UIDL, int] = {}
-        for name in names.values():
-            if name is not None:
-                counts[name] = counts.get(name, 0) + 1
+        twice = _twice(names.values())
+        self.certain = names.keys() == sizes.keys()
+        # One size after the other, as long as the numbers are those that they should be.
         for number in sorted(sizes):
-            name = names.get(number)
+            name = names.pop(number, None)
             # In the next session the number may be another message's, so its name must not be found there.
-            uidl = name if name is not None and counts[name] == 1 else transient(f"{session}.{number}")
+            uidl = name if name is not None and name not in twice else transient(f"{session}.{number}")
             self.numbers[uidl] = number
-            self.sizes[uidl] = sizes[number]
-        self.certain = names.keys() == sizes.keys() and all(map(is_lasting, self.numbers))
+            size = sizes.pop(number)
+            following = number == len(self._sizes) + 1
+            if following:
+                self._sizes.append(size or 0)
+            if size is None or not following:
+                self._odd_sizes[number] = size
+        self.certain = self.certain and all(map(is_lasting, self.numbers))
+
+    def size(self, uidl: UIDL) -> int | None:
+        """Give the octets of a message as LIST announces them; None where it says no number."""
+        number = self.numbers[uidl]
+        if number in self._odd_sizes:
+            return self._odd_sizes[number]
+        return self._sizes[number - 1]
 
     def body(self, uidl: UIDL) -> Iterator[Chunk]:
         """Give the octets of the answer that is arriving for a message, up to what can be one."""
-        announced = self.sizes[uidl]
+        announced = self.size(uidl)
         return self.lines.body(None if announced is None else 4 * announced + SLACK)
 
     def _named(self) -> dict[int, UIDL | None]:
@@ -184,7 +196,7 @@ class Drop:
         if command == b"RETR":
             octets = 0
             for index in range(done, end):
-                size = self.sizes[uidls[index]]
+                size = self.size(uidls[index])
                 octets += IN_FLIGHT_OCTETS if size is None else size
                 if index > done and octets > IN_FLIGHT_OCTETS:
                     end = index
@@ -234,6 +246,16 @@ class Drop:
             self.lines.wire.close()
 
 
+def _twice(names: Iterable[UIDL | None]) -> set[UIDL]:
+    """Give the names that more than one message has."""
+    seen: set[UIDL] = set()
+    twice: set[UIDL] = set()
+    for name in names:
+        if name is not None:
+            (twice if name in seen else seen).add(name)
+    return twice
+
+
 class PopBody:
     """One message that is arriving; see `ports.Incoming`."""
 
@@ -272,7 +294,7 @@ class PopBody:
             size += len(piece)
             yield piece
         drop = self._drop
-        if not drop.pace.compare(drop.sizes[self._uidl], size) and drop.lines.waiting:
+        if not drop.pace.compare(drop.size(self._uidl), size) and drop.lines.waiting:
             self.doubted = True
             raise AgainError(f"{drop.lines.wire.peer} sent another size than it announced, and may be out of step")
         self.drained = True
@@ -283,16 +305,16 @@ class PopBody:
         """Name a message without a lasting UIDL by its content, so that the rest of the session finds it again."""
         drop = self._drop
         if self._digest is not None:
-            number, announced = drop.numbers.pop(self._uidl), drop.sizes.pop(self._uidl)
+            number = drop.numbers.pop(self._uidl)
             copies = 0
             while (name := transient(f"{self._digest.hexdigest()}.{copies}")) in drop.numbers:
                 copies += 1
             self._uidl = name
-            drop.numbers[name], drop.sizes[name] = number, announced
+            drop.numbers[name] = number
         if self._remember:
             drop.remember(self._uidl, self._head)
 
     @property
     def message(self) -> RemoteMessage:
         """What is known of it; its date is that of its topmost Received, else of its Date. After the chunks."""
-        return self._known or RemoteMessage(self._uidl, self._drop.sizes[self._uidl], headers.arrival(self._head))
+        return self._known or RemoteMessage(self._uidl, self._drop.size(self._uidl), headers.arrival(self._head))

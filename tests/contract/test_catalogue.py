@@ -73,9 +73,19 @@ def test_a_part_of_a_mailbox_can_be_asked_for(catalogue: Catalogue) -> None:
     """From a first UID to a last one, both included; names that are no numbers are in no such part."""
     catalogue.record("run1", [replace(ROW, uid=UID(uid)) for uid in (1, 5, 6, 9)])
     catalogue.record("run1", [replace(ROW, uid=UIDL("7"))])
-    assert set(catalogue.placements("Été", 7, (5, 8))) == {5, 6}
-    assert set(catalogue.placements("Été", 7, (9, 9))) == {9}
+    assert set(catalogue.placements("Été", 7, within=(5, 8))) == {5, 6}
+    assert set(catalogue.placements("Été", 7, within=(9, 9))) == {9}
     assert len(catalogue.placements("Été", 7)) == 5
+
+
+def test_some_messages_of_a_mailbox_can_be_asked_for(catalogue: Catalogue) -> None:
+    """Any number of them, by UID or by UIDL; those that are not archived are not among the answers."""
+    catalogue.record("run1", [replace(ROW, uid=UIDL(f"u{number}")) for number in range(2500)])
+    catalogue.record("run1", [replace(ROW, uid=UID(5))])
+    wanted: list[UID | UIDL] = [*(UIDL(f"u{number}") for number in range(1, 4000, 2)), UID(5), UID(6)]
+    found = catalogue.placements("Été", 7, among=wanted)
+    assert set(found) == {*(f"u{number}" for number in range(1, 2500, 2)), 5}
+    assert catalogue.placements("Été", 7, among=[]) == {}
 
 
 LISTED = Remembered(

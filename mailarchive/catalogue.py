@@ -132,19 +132,12 @@ class SqliteCatalogue(Chronicle, Listings):
 
     def _known(self, where: str, values: Sequence[object]) -> dict[UID | UIDL, Known]:
         with self._file.reading() as db:
+            # Once for each message of a mailbox in every run: no names of arguments, and no calls that can be spared.
             return {
-                _uid(uid): Known(
-                    Location(location),
-                    size,
-                    instant(date),
-                    bool(unsure),
-                    hold,
-                    bool(put_back),
-                    octets,
-                    _often(at),
-                    evidence=origin in EVIDENCE,
+                uid: Known(
+                    place, size, instant(date), unsure == 1, hold, back == 1, octets, _often(at), origin in EVIDENCE
                 )
-                for uid, location, size, date, unsure, hold, octets, at, origin, put_back in db.execute(
+                for uid, place, size, date, unsure, hold, octets, at, origin, back in db.execute(
                     _select(_KNOWN, where), values
                 )
             }

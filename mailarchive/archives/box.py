@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from mailarchive.archives import durable
-from mailarchive.archives.filed import Filed
+from mailarchive.archives.filed import FIRST, Filed
 from mailarchive.archives.uidlist import KEYWORDS, Keywords, is_keyword
 from mailarchive.digests import digested
 from mailarchive.errors import ArchiveError, MissingError
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from mailarchive.archives.durable import Directory
     from mailarchive.model import Digest
 
-_FIRST: Final = re.compile(r"[0-9]{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=[0-9]{1,12}")
-NAME: Final = re.compile(rf"({_FIRST.pattern})(?:[:;!]2,[^/]*)?")
+_FIRST: Final = re.compile(FIRST)
+NAME: Final = re.compile(r"([0-9]{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=[0-9]{1,12})(?:[:;!]2,[^/]*)?")
 """The first part of a name, its digits of the digest, and what mail programs may change."""
 
 FOLDER: Final = "maildirfolder"
@@ -63,14 +64,12 @@ class Box:
             if found := NAME.fullmatch(name):
                 self.others[found.group(1)] = (sub, name)
 
-    def _there(self) -> Iterator[tuple[str, str, str]]:
-        """Give the digits, the folder and the name of each file of ours."""
+    def _there(self) -> Iterator[tuple[str, str]]:
+        """Give the folder and the name of each file, whosever it is."""
         present = set(self._leaf.folders())
         for sub in ("new", "cur"):
             if sub in present:
-                for name in self.sub(sub).each_name():
-                    if found := NAME.fullmatch(name):
-                        yield found.group(2), sub, name
+                yield from zip(repeat(sub), self.sub(sub).each_name(), strict=False)
 
     def look_again(self) -> bool:
         """Read the names anew if any of them can have changed; tells whether it did."""
@@ -123,13 +122,13 @@ class Box:
     def place(self, unique: str) -> int | None:
         """Give the place in `files` of the file whose name begins like this; None if it is not there."""
         parts = _FIRST.fullmatch(unique)
-        return self.files.place(parts[1]) if parts is not None and self.has(unique) else None
+        return self.files.place(parts[2]) if parts is not None and self.has(unique) else None
 
     def _find(self, unique: str) -> tuple[str, str] | None:
         parts = _FIRST.fullmatch(unique)
         if parts is None:
             return None
-        found = self.files.get(parts[1])
+        found = self.files.get(parts[2])
         if found is not None and found[1].startswith(unique):
             return found
         return self.others.get(unique)
@@ -178,7 +177,7 @@ class Box:
                 self._keywords = None
                 raise
             # In this order, so that each is always found in one of the two.
-            self.files.put((hexes, "cur", name) for hexes, (_, name) in names.items())
+            self.files.put(("cur", name) for _, name in names.values())
             self.sealed = {}
             return batch.names_durable
 

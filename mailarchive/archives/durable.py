@@ -143,8 +143,14 @@ class Directory:
 
     def size(self, name: str) -> int | None:
         """Give the octets of a regular file; None if there is none of this name."""
-        found = _status(self, name)
-        return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+        # Asked for every message of a mailbox, so the system is asked at once.
+        try:
+            found = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise os_error(error, f"{self.path}/{name}") from None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def stamp(self, name: str) -> tuple[int, int, int] | None:
         """Give what changes when a regular file is another one or was written to; None if there is none."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from array import array
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,11 +23,16 @@ _PLACE: Final = 28
 """Bits of a number that say which name it is; those above are digits of the digest."""
 _PLACES: Final = (1 << _PLACE) - 1
 _SUBS: Final = ("", "cur", "new")
-_USUAL: Final = re.compile(r"(0|[1-9][0-9]{0,9})\.([0-9a-f]{32})\.mailarchive,S=(0|[1-9][0-9]{0,9})([^/]{0,64})")
-"""Seconds, digits of the digest, octets, and what mail programs may change."""
+FIRST: Final = r"([0-9]{1,12})\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=([0-9]{1,12})"
+"""What a name of ours begins with: seconds, digits of the digest, octets."""
+_REST: Final = r"((?:[:;!]2,[^/]*)?)"
+_NAME: Final = re.compile(FIRST + _REST)
+_USUAL: Final = re.compile(
+    r"([1-3][0-9]{9}|[1-9][0-9]{0,8}|0)\.([0-9a-f]{32})\.mailarchive,S=(0|[1-9][0-9]{0,8})" + _REST
+)
+"""Of such the numbers make the name again, and they fit."""
 _DIGEST: Final = 16
 """Octets of the digest in a usual name."""
-_WIDTH: Final = 1 << 32
 _TAILS: Final = 1 << 16
 
 
@@ -65,28 +70,16 @@ class Filed:
     def __len__(self) -> int:
         return len(self._subs)
 
-    def put(self, files: Iterable[tuple[str, str, str]]) -> None:
-        """Take files in, by digest, folder and name, each in the place of another one of its digest if there is one."""
+    def put(self, files: Iterable[tuple[str, str]]) -> None:
+        """Take files of ours in, by folder and name, each in the place of another one of its digest."""
         with self._lock:
-            for hexes, sub, name in files:
-                place = self._find(hexes)
-                if place is not None:
-                    self._subs[place] = 0
-                self._append(hexes, sub, name)
+            for sub, name in files:
+                self._take(sub, name, instead=True)
 
-    def fill(self, files: Iterable[tuple[str, str, str]]) -> list[tuple[str, str]]:
-        """Take in many, by digest, folder and name; gives those that are left out, as others before had their digest.
-
-        Nothing may be in the table yet.
-        """
+    def fill(self, files: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Take in those that are ours, by folder and name; gives those of them whose digest another one had before."""
         with self._lock:
-            twice = []
-            for hexes, sub, name in files:
-                if self._find(hexes) is None:
-                    self._append(hexes, sub, name)
-                else:
-                    twice.append((sub, name))
-            return twice
+            return [(sub, name) for sub, name in files if not self._take(sub, name)]
 
     def pop(self, hexes: str) -> tuple[str, str]:
         """Forget the file of a digest; gives it. Raises KeyError."""
@@ -104,29 +97,39 @@ class Filed:
             if self._subs[place]:
                 yield self._at(place)
 
-    def _append(self, hexes: str, sub: str, name: str) -> None:
-        insort(self._row(hexes), _key(hexes) | len(self._subs))
+    def _take(self, sub: str, name: str, *, instead: bool = False) -> bool:
+        """Take one in if it is ours; False if it was left out because of another one of the same digest."""
         parts = _USUAL.fullmatch(name)
-        second, digits, size, tail = parts.groups() if parts is not None else ("0", "", "0", "")
-        seconds, octets = int(second), int(size)
+        usual = parts is not None
+        parts = parts or _NAME.fullmatch(name)
+        if parts is None:
+            return True
+        second, digits, size, tail = parts.groups()
+        row, key = self._rows[int(digits[:_ROWS], 16)], int(digits[_ROWS:_KEY], 16) << _PLACE
+        index = bisect_left(row, key)
+        if index < len(row) and row[index] - key <= _PLACES:
+            before = self._find(digits)
+            if before is not None and not instead:
+                return False
+            if before is not None:
+                self._subs[before] = 0
+        row.insert(index, key | len(self._subs))
         number = self._tail_numbers.get(tail)
         if number is None and len(self._tail_texts) < _TAILS:
             number = self._tail_numbers[tail] = len(self._tail_texts)
             self._tail_texts.append(tail)
-        if not digits or number is None or seconds >= _WIDTH or octets >= _WIDTH:
+        if not usual or number is None:
             self._odd[len(self._subs)] = name
-            seconds, digits, octets, number = 0, "00" * _DIGEST, 0, 0
+            second = size = "0"
         self._subs.append(_SUBS.index(sub))
-        self._seconds.append(seconds)
-        self._digests += bytes.fromhex(digits)
-        self._octets.append(octets)
-        self._tails.append(number)
-
-    def _row(self, hexes: str) -> array[int]:
-        return self._rows[int(hexes[:_ROWS], 16)]
+        self._seconds.append(int(second))
+        self._digests += bytes.fromhex(digits[:32])
+        self._octets.append(int(size))
+        self._tails.append(number or 0)
+        return True
 
     def _find(self, hexes: str) -> int | None:
-        row, key = self._row(hexes), _key(hexes)
+        row, key = self._rows[int(hexes[:_ROWS], 16)], int(hexes[_ROWS:_KEY], 16) << _PLACE
         for index in range(bisect_left(row, key), len(row)):
             place = row[index] - key
             if place > _PLACES:
@@ -151,8 +154,3 @@ class Filed:
         if place in self._odd:
             return sub, self._odd[place]
         return sub, f"{self.unique(place)}{self._tail_texts[self._tails[place]]}"
-
-
-def _key(hexes: str) -> int:
-    """Give digits of a digest as the upper bits of a number."""
-    return int(hexes[_ROWS:_KEY], 16) << _PLACE

@@ -161,11 +161,9 @@ class MaildirArchive(Records):
 
     def holds(self, location: Location) -> bool:
         """Tell whether a message is still there, whole as far as its size tells, without reading it."""
-        found = self._find(location)
-        size = found[0].size(found[1]) if found is not None else None
+        size = self._size(location)
         if size is None and self._renamed(location):
-            found = self._find(location)
-            size = found[0].size(found[1]) if found is not None else None
+            size = self._size(location)
         return size is not None and size == int(location.rpartition("S=")[2])
 
     def read(self, location: Location, *, cold: bool = False) -> Iterator[bytes]:
@@ -356,6 +354,10 @@ class MaildirArchive(Records):
         """Tell whether the folder of a message has been changed since it was read; it is read anew then."""
         box = self._boxes.get(location.rpartition("/")[0])
         return box is not None and box.look_again()
+
+    def _size(self, location: Location) -> int | None:
+        found = self._find(location)
+        return found[0].size(found[1]) if found is not None else None
 
     def _find(self, location: Location) -> tuple[Directory, str] | None:
         folder, _, unique = location.rpartition("/")

@@ -47,11 +47,11 @@ def test_a_table_is_a_dictionary(first: list[tuple[str, str, str, str]], then: l
         place = (sub, named(digits, flags))
         if beside.setdefault(digits, place) is not place:
             twice.append(place)
-    found = table.fill((digits, sub, named(digits, flags)) for _, digits, sub, flags in first)
+    found = table.fill((sub, named(digits, flags)) for _, digits, sub, flags in first)
     assert sorted(found) == sorted(twice)
     for step, digits, sub, flags in then:
         if step == "put":
-            table.put([(digits, sub, named(digits, flags))])
+            table.put([(sub, named(digits, flags))])
             beside[digits] = (sub, named(digits, flags))
         elif step == "pop" and digits in beside:
             assert table.pop(digits) == beside.pop(digits)
@@ -66,7 +66,7 @@ def test_thirty_thousand_names_take_two_megabytes() -> None:
     table = Filed()
     for number in range(30_000):
         digits = sha256(b"%d" % number).hexdigest()[:32]
-        table.put([(digits, "cur", f"{1393664400 + number}.{digits}.mailarchive,S=100:2,S")])
+        table.put([("cur", f"{1393664400 + number}.{digits}.mailarchive,S=100:2,S")])
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert table.get(sha256(b"77").hexdigest()[:32]) is not None

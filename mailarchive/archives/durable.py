@@ -446,7 +446,7 @@ def replace(directory: Directory, name: str, content: bytes, *, mode: int = 0o60
     directory.sync()
 
 
-def replace_under_lock(directory: Directory, name: str, *parts: Chunk) -> bool:
+def replace_under_lock(directory: Directory, name: str, parts: Iterable[Chunk]) -> bool:
     """Write a file that Dovecot writes too, under its lock; False where somebody else holds that.
 
     The lock is a file `NAME.lock` that must not exist.

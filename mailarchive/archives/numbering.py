@@ -8,7 +8,7 @@ not change is not written.
 from __future__ import annotations
 
 from array import array
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mailarchive.archives import durable
@@ -17,7 +17,7 @@ from mailarchive.archives.uidlist import LAST, UIDLIST, Numbered, UidList, parse
 from mailarchive.errors import BusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from mailarchive.archives.box import Box
     from mailarchive.archives.durable import Directory
@@ -72,7 +72,7 @@ def write(
     if not text:
         first = _first(box, rows(), status, naming) or _first_of_uidls(box, rows(), naming)
     if first is not None:
-        _put(leaf, *first)
+        _put(leaf, first)
         return
     here = [(uid, name) for uid, name in ((uid, _name(box, place)) for uid, place in rows()) if name]
     old = parse_uidlist(text)
@@ -86,49 +86,48 @@ def write(
         durable.drop_left_over(leaf, UIDLIST)
         leaf.touch(UIDLIST)
     else:
-        _put(leaf, made.text().encode("utf-8", "surrogateescape"))
+        _put(leaf, [made.text().encode("utf-8", "surrogateescape")])
 
 
-def _put(leaf: Directory, *parts: Chunk) -> None:
-    if not durable.replace_under_lock(leaf, UIDLIST, *parts):
+def _put(leaf: Directory, parts: Iterable[Chunk]) -> None:
+    if not durable.replace_under_lock(leaf, UIDLIST, parts):
         raise BusyError(f"another program holds {leaf.path}/{UIDLIST}.lock", hint="the next run writes the list")
 
 
 def _first(
     box: Box, rows: Iterable[tuple[UID | UIDL, Location]], status: MailboxStatus, naming: Naming
-) -> tuple[bytes, memoryview] | None:
-    """Make the first list of an IMAP mailbox line by line, because there may be very many; None if it cannot be so."""
-    text = bytearray()
+) -> Iterable[bytes] | None:
+    """Make the first list of an IMAP mailbox piece by piece, as there may be very many; None if it cannot be so."""
     seen = bytearray(len(box.files))
-    more: dict[str, list[str]] = {}
+    uids, places = array("I"), array("I")
+    more: dict[int, list[str]] = {}
     highest = 0
     for uid, location in rows:
         name, place = _placed(box, location)
-        if not isinstance(uid, int) or uid < highest or len(more) > _SHARED:
+        if not isinstance(uid, int) or uid < highest or len(more) > _SHARED or box.others:
             return None
         if place is None:
             continue
         highest = uid
         if seen[place]:
-            more.setdefault(name, []).append(str(uid))
+            more.setdefault(place, []).append(str(uid))
             continue
-        seen[place] = 1
-        text += f"{uid} :{name}\n".encode()
-    for name, uids in more.items():
-        at = text.find(f" :{name}\n".encode())
-        # A name that differs from another one in its date only has no line yet.
-        if at < 0:
+        if box.files.unique(place) != name:
             return None
-        text[at:at] = f" X{','.join(uids)}".encode()
-    if not text or status.uidvalidity is None:
+        seen[place] = 1
+        uids.append(uid)
+        places.append(place)
+    if not uids or status.uidvalidity is None:
         return None
     empty = UidList(status.uidvalidity, min(max(highest + 1, status.uidnext or 1), LAST), naming.guid)
-    return empty.text().encode(), memoryview(text)
+    further = {place: f" X{','.join(others)}" for place, others in more.items()}
+    lines = (
+        f"{uid}{further.get(place, '')} :{box.files.unique(place)}\n" for uid, place in zip(uids, places, strict=True)
+    )
+    return _pieces(empty, lines)
 
 
-def _first_of_uidls(
-    box: Box, rows: Iterable[tuple[UID | UIDL, Location]], naming: Naming
-) -> tuple[bytes, memoryview] | None:
+def _first_of_uidls(box: Box, rows: Iterable[tuple[UID | UIDL, Location]], naming: Naming) -> Iterable[bytes] | None:
     """Make the first list of a maildrop likewise; None where two UIDLs share a file."""
     seen = bytearray(len(box.files))
     order, places = array("Q"), array("I")
@@ -146,15 +145,26 @@ def _first_of_uidls(
         places.append(place)
         uidls += uidl.encode("utf-8", "surrogateescape") if writable_uidl(uidl) else b""
         ends.append(len(uidls))
-    text = bytearray()
-    number = 0
-    for _, together in groupby(sorted(order), key=lambda key: key >> 32):
-        indexes = (key & 0xFFFFFFFF for key in together)
-        for name, index in sorted((box.files.unique(places[index]), index) for index in indexes):
-            number += 1
-            known = uidls[ends[index] : ends[index + 1]].decode()
-            text += f"{number}{f' P{known}' if known else ''} :{name}\n".encode()
-    return (UidList(naming.created, number + 1, naming.guid).text().encode(), memoryview(text)) if number else None
+    if not places:
+        return None
+
+    def lines() -> Iterator[str]:
+        number = 0
+        for _, together in groupby(sorted(order), key=lambda key: key >> 32):
+            indexes = (key & 0xFFFFFFFF for key in together)
+            for name, index in sorted((box.files.unique(places[index]), index) for index in indexes):
+                number += 1
+                known = uidls[ends[index] : ends[index + 1]].decode()
+                yield f"{number}{f' P{known}' if known else ''} :{name}\n"
+
+    return _pieces(UidList(naming.created, len(places) + 1, naming.guid), lines())
+
+
+def _pieces(empty: UidList, lines: Iterator[str]) -> Iterator[bytes]:
+    """Give the text of a list, a thousand lines at a time."""
+    yield empty.text().encode()
+    while some := list(islice(lines, 1000)):
+        yield "".join(some).encode()
 
 
 def _placed(box: Box, location: Location) -> tuple[str, int | None]:

@@ -249,7 +249,7 @@ def test_a_kill_between_any_two_steps_leaves_a_list_and_no_lock_for_ever(
             for name in ("link", "replace", "unlink", "fsync", "open", "chmod"):
                 patch.setattr(f"mailarchive.archives.durable.os.{name}", step(name, getattr(os, name)))
             try:
-                durable.replace_under_lock(leaf, "dovecot-uidlist", b"3 V1 N%d\n" % steps)
+                durable.replace_under_lock(leaf, "dovecot-uidlist", [b"3 V1 N%d\n" % steps])
                 break
             except Kill:
                 pass

@@ -350,6 +350,10 @@ _MINUTES = {f" {hour:02}:{minute:02}:".encode(): (hour, minute) for hour in rang
 _SECONDS = {f"{second:02} ".encode(): second for second in range(60)}
 _EPOCH = date(1970, 1, 1).toordinal()
 _TIME_ZONE = re.compile(rb"([+-])([0-9]{2})([0-5][0-9])")
+_USUAL = re.compile(
+    r" *(?:[A-Za-z]{3}, )?([0-9]{1,2}) ([A-Za-z]{3}) ([0-9]{4})"
+    r" ([0-2][0-9]:[0-5][0-9]:[0-5][0-9] (?!-0000)[+-][0-9]{4})(?: \([A-Z]{1,5}\))? *"
+)
 _DAY = re.compile(rb"([ 0-9][0-9])-([A-Za-z]{3})-([0-9]{4})")
 
 
@@ -427,6 +431,11 @@ def parse_header_date(text: str) -> datetime | None:
     """
     if len(text) > 1000:
         return None
+    # As nearly all mail has it, and a fraction of the time.
+    if usual := _USUAL.fullmatch(text):
+        moment = parse_internal_date(f"{usual[1]:>2}-{usual[2]}-{usual[3]} {usual[4]}".encode("ascii"))
+        if moment is not None:
+            return moment
     try:
         moment = parsedate_to_datetime(text)
         if moment.tzinfo is None:

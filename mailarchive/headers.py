@@ -30,6 +30,7 @@ FIELD: Final = 8 * 1024
 _GATE = 8 * 1024  # octets in which a message must show a header field
 _PROBE = (b"message-id", b"date", b"from")
 _JUDGED = frozenset((*_PROBE, b"subject"))
+_RECEIVED = frozenset((b"received",))
 _NAMES = (*_PROBE, b"to", b"cc", b"subject", b"list-id")
 
 _ANY_FIELD = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
@@ -91,7 +92,8 @@ def arrival(head: bytes) -> datetime | None:
 
 def received(head: bytes) -> datetime | None:
     """Give the date of the topmost valid Received field; None if there is none."""
-    return next(filter(None, map(_stamp, _values(head, (b"received",))[b"received"])), None)
+    fields = _pattern(_RECEIVED).finditer(b"\n" + _block(head))
+    return next(filter(None, (_stamp(_unfolded(field[2])) for field in fields)), None)
 
 
 def sent(head: bytes) -> datetime | None:
@@ -236,6 +238,8 @@ def _joined(values: list[bytes]) -> str:
 def _text(value: bytes) -> str:
     """Decode a value: encoded words (RFC 2047), leniently; raw 8-bit text as UTF-8, else as Latin-1."""
     cut = value[:FIELD]
+    if cut.isascii() and b"=?" not in cut:
+        return cut.decode("ascii")
     try:
         text, _ = codecs.utf_8_decode(cut, "strict", len(cut) == len(value))
     except UnicodeDecodeError:

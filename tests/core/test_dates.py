@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import timeit
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -426,6 +428,28 @@ def test_an_internal_date_never_raises(octets: bytes) -> None:
     """Any octets give an aware instant of a sane year, or None."""
     found = parse_internal_date(octets)
     assert found is None or (found.utcoffset() is not None and 1970 <= found.year <= 9998)
+
+
+@given(
+    st.tuples(
+        st.sampled_from(["", "Fri, ", "Xyz, ", " "]),
+        st.integers(0, 32),
+        st.sampled_from(["Jan", "feb", "DEC", "Foo"]),
+        st.integers(1969, 2100),
+        st.tuples(st.integers(0, 24), st.integers(0, 60), st.integers(0, 60)),
+        st.sampled_from(["+0000", "-0000", "+1400", "-1201", "+0599", "+0560", "-0730", "0100"]),
+        st.sampled_from(["", " ", " (CET)", " (a comment)"]),
+    )
+)
+def test_a_header_date_of_the_usual_shape_is_read_as_any_other(
+    parts: tuple[str, int, str, int, tuple[int, int, int], str, str],
+) -> None:
+    """The quick way gives what the parser of the standard library gives, or leaves it to that."""
+    before, day, month, year, (hour, minute, second), zone, behind = parts
+    text = f"{before}{day} {month} {year} {hour:02}:{minute:02}:{second:02} {zone}{behind}"
+    with mock.patch("mailarchive.dates._USUAL", re.compile("(?!)")):
+        slow = parse_header_date(text)
+    assert parse_header_date(text) == slow
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ narrow the listing. An unknown date, size or flag never makes a message deletabl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -116,6 +117,11 @@ class Policy:
     keep_put_back: bool = True
     flagless: bool = False
     relative: bool = False
+
+    def in_utc(self) -> Policy:
+        """Give the same with all instants in UTC: each comparison with one in the local zone asks the system for it."""
+        before, after, sane = (when and when.astimezone(UTC) for when in (self.before, self.after, self.sane_until))
+        return replace(self, before=before, after=after, sane_until=sane)
 
     @property
     def needs_dates(self) -> bool:

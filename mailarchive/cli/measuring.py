@@ -85,7 +85,8 @@ def _question(target: Target, selection: Selection, heads: Heads) -> Question:
     """Resolve what is asked against one look at the clock."""
     present = now()
     every_age = replace(selection, any_age=True)
-    policy, words = every_age.policy(present, replace(target, mailboxes=()))
+    local, words = every_age.policy(present, replace(target, mailboxes=()))
+    policy = local.in_utc()
     keys = target.deletion
     backup = Policy(
         mailboxes=tuple(selection.options["mailbox"]) or target.mailboxes,
@@ -96,7 +97,9 @@ def _question(target: Target, selection: Selection, heads: Heads) -> Question:
     ages = sorted(((name, dates.cut_off(dates.parse_age(name), present)) for name in names), key=lambda age: age[1])
     zone = present.tzinfo
     assert zone is not None
-    return Question(policy, backup, tuple(reversed(ages)), zone, heads, target.name, target.address.shown, words)
+    return Question(
+        policy.in_utc(), backup, tuple(reversed(ages)), zone, heads, target.name, target.address.shown, words
+    )
 
 
 def _catalogue(stack: ExitStack, target: Target, screen: Screen) -> SqliteCatalogue | None:

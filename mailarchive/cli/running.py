@@ -258,7 +258,7 @@ def _task(
         host = target.address.host
         consent = Consent(screen, interrupt, host=host, archives=command == "backup", asks=asks)
         deletion = removal.deletion(target, started, consent)
-    return _Task(make_run(command, target, started, words, policy.before), policy, deletion)
+    return _Task(make_run(command, target, started, words, policy.before), policy.in_utc(), deletion)
 
 
 def new_id(started: datetime) -> str:

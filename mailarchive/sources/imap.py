@@ -11,12 +11,21 @@ import contextlib
 import re
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from mailarchive import __version__
 from mailarchive.errors import MailarchiveError, MailboxError, ProtocolError
 from mailarchive.model import Capabilities, MailboxStatus, Quota
-from mailarchive.sources import imap_append, imap_compress, imap_fetch, imap_follow, imap_items, imap_list
+from mailarchive.sources import (
+    imap_append,
+    imap_compress,
+    imap_fetch,
+    imap_follow,
+    imap_items,
+    imap_list,
+    imap_usual,
+)
 from mailarchive.sources.imap_commands import Commands, Refused, quoted
 from mailarchive.sources.imap_expunge import Expunger, Marks, find_ids
 from mailarchive.sources.imap_gate import Phase
@@ -316,7 +325,8 @@ class ImapMailbox:
     def probe(self, uids: Sequence[UID | UIDL]) -> Iterator[Sighting]:
         """Look at messages afresh."""
         with self._answered("the server does not say what it holds now"):
-            yield from imap_items.sightings(self._commands, sorted(int(uid) for uid in uids))
+            usual = partial(imap_usual.sighting, self._commands)
+            yield from imap_items.sightings(self._commands, sorted(int(uid) for uid in uids), usual)
 
     def marked(self) -> frozenset[UID | UIDL]:
         r"""Give every message that carries `\Deleted`."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.dates import parse_internal_date
-from mailarchive.errors import ProtocolError
+from mailarchive.errors import MailarchiveError, ProtocolError
 from mailarchive.model import FORWARDED, RECENT, UID, RemoteMessage, Sighting
 from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
@@ -99,19 +99,36 @@ def identity(commands: Commands) -> bytes:
     return b" EMAILID" if "OBJECTID" in commands.capability else b""
 
 
-def sightings(commands: Commands, uids: Sequence[int]) -> Iterator[Sighting]:
+def sightings(
+    commands: Commands, uids: Sequence[int], usual: Callable[[], Sighting | None] = lambda: None
+) -> Iterator[Sighting]:
     """Look at messages afresh: the identity probe of `safety.md` D2; one that is gone does not come.
+
+    `usual` takes the next response if it is one that it knows (`imap_usual.sighting`).
 
     Raises:
         Refused: The server does not answer for some of them.
     """
     wanted = b"(" + FACTS + identity(commands) + b" " + _FIELDS + b")"
     sets = [part for part, _ in uid_set.commands(uids, octets=LINE - len(wanted) - 32)]
-    for line in _pipelined(commands, sets, wanted):
-        items = read_all(commands, line)
-        # Flags that a server sends unasked are no answer to the probe.
-        if items is not None and items.uid is not None and items.header is not None:
-            yield Sighting(items.message(), items.header)
+    taken: list[Sighting] = []
+
+    def ahead() -> None:
+        while (found := usual()) is not None:
+            taken.append(found)
+
+    try:
+        for line in _pipelined(commands, sets, wanted, ahead):
+            yield from taken
+            taken.clear()
+            items = read_all(commands, line)
+            # Flags that a server sends unasked are no answer to the probe.
+            if items is not None and items.uid is not None and items.header is not None:
+                yield Sighting(items.message(), items.header)
+    except (Refused, MailarchiveError):
+        yield from taken
+        raise
+    yield from taken
 
 
 def headers(commands: Commands, uids: Sequence[int], items: bytes = HEADERS) -> Iterator[tuple[UID, bytes]]:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mailarchive.dates import parse_internal_date
-from mailarchive.model import RemoteMessage
+from mailarchive.model import UID, RemoteMessage, Sighting
 from mailarchive.sources.imap_items import flag_set
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ _FACTS = _HEAD + rb"RFC822\.SIZE (\d{1,10})\)\r\n"
 FACT = re.compile(_FACTS)
 FACTS = re.compile(rb"(?:" + _FACTS + rb")++")
 BODY = re.compile(_HEAD + rb"BODY\[\] \{([1-9]\d{0,9})\}\r\n")
+PROBED = re.compile(
+    _HEAD + rb"RFC822\.SIZE (\d{1,10}) BODY\[HEADER\.FIELDS \([A-Z -]{1,100}\)\]<0> \{([1-9]\d{0,3})\}\r\n"
+)
 TAIL = b")\r\n"
 
 
@@ -87,3 +90,16 @@ def facts(commands: Commands) -> list[tuple[bytes, ...]]:
     if found:
         commands.spend(len(found))
     return found
+
+
+def sighting(commands: Commands) -> Sighting | None:
+    """Take the next response if it is an answer to the identity probe of the usual shape."""
+    found = commands.wire.whole(PROBED, TAIL)
+    if found is None:
+        return None
+    uid, flags, date, size, _ = found.groups
+    message = RemoteMessage(UID(int(uid)), int(size), parse_internal_date(date), flag_set(flags))
+    head = bytes(found.literal)
+    commands.spend(1)
+    commands.wire.forward(found.length)
+    return Sighting(message, head)

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from mailarchive.address import Security, ServerAddress
 from mailarchive.errors import AgainError, MailarchiveError
-from mailarchive.model import UID, Criteria, MailboxStatus, NotFetched, RemoteMessage
-from mailarchive.sources import imap_facts, imap_fetch, imap_list, imap_usual, wire
+from mailarchive.model import UID, Criteria, Mailbox, MailboxStatus, NotFetched, RemoteMessage
+from mailarchive.sources import imap_facts, imap_fetch, imap_items, imap_list, imap_usual, wire
+from mailarchive.sources.imap import ImapMailbox
 from mailarchive.sources.imap_commands import Commands, Refused
 from mailarchive.sources.imap_session import Session
 from tests.servers.pieces import Cut
@@ -106,6 +107,27 @@ def facts(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([line] * 6 + [line.lower()]))
 
 
+@st.composite
+def looks(draw: st.DrawFn) -> bytes:
+    """Make the answer to the identity probe, nearly always of the usual shape."""
+    head = draw(st.sampled_from([b"From: a@example.org\r\n\r\n", b"\r\n", b")\r\n", b"x" * 300, b"Date: \xff\n\0\r\n"]))
+    size = draw(st.sampled_from([b"%d" % len(head)] * 6 + [b"0", b"9999", b"0%d" % len(head)]))
+    name = draw(
+        st.sampled_from([b"BODY[HEADER.FIELDS (FROM DATE)]<0>"] * 6 + [b"BODY[HEADER]", b"body[header.fields (x)]"])
+    )
+    line = _headed(draw(st.sampled_from([b"1", b"77"])), draw(UIDS), draw(FLAGS), draw(DATES))
+    line += b"RFC822.SIZE " + draw(st.sampled_from([b"10", b"0012", b"12345678901", b"NIL"])) + b" "
+    return (
+        line
+        + name
+        + b" {"
+        + size
+        + b"}\r\n"
+        + head
+        + draw(st.sampled_from([b")\r\n"] * 6 + [b" MODSEQ (1))\r\n", b")\n"]))
+    )
+
+
 def usual_facts(uids: Sequence[int]) -> bytes:
     """Make a run of answers as a plain server gives it."""
     return b"".join(_headed(b"1", b"%d" % uid, b"\\Seen", DATE) + b"RFC822.SIZE 10)\r\n" for uid in uids)
@@ -114,6 +136,7 @@ def usual_facts(uids: Sequence[int]) -> bytes:
 RUNS = st.lists(st.integers(1, 8), max_size=8).map(usual_facts)
 CUTS = st.lists(st.integers(1, 300) | st.integers(300, 3000), min_size=1, max_size=5)
 ANSWERS = st.tuples(st.lists(bodies() | bodies() | NOISE, max_size=12), st.lists(ENDS, min_size=1, max_size=4))
+LOOKS = st.tuples(st.lists(looks() | looks() | NOISE, max_size=12), st.lists(ENDS, min_size=1, max_size=2))
 LISTS = st.tuples(st.lists(facts() | RUNS | RUNS | NOISE, max_size=10), st.lists(ENDS, min_size=1, max_size=2))
 
 
@@ -141,9 +164,10 @@ def commands_on(sock: Cut, *, filled: bool = False) -> Commands:
 def both(octets: bytes, sizes: Sequence[int], read: Callable[[Commands], list[Any]]) -> tuple[list[Any], list[Any]]:
     """Read the same octets in both ways, through a small buffer; gives all that can be seen of each."""
     seen = []
-    for body, run in ((imap_usual.BODY, imap_usual.FACTS), (NEVER, NEVER)):
+    usual: dict[str, Any] = {"BODY": imap_usual.BODY, "FACTS": imap_usual.FACTS, "PROBED": imap_usual.PROBED}
+    for patterns in (usual, dict.fromkeys(usual, NEVER)):
         with (
-            mock.patch.multiple(imap_usual, BODY=body, FACTS=run),
+            mock.patch.multiple(imap_usual, **patterns),
             mock.patch.multiple(wire, BUFFER=1024, ROOM=256),
             mock.patch.object(imap_fetch, "LITERAL_CAP", 650),
         ):
@@ -185,6 +209,17 @@ def listed(commands: Commands) -> list[Any]:
     return [*told, lister.doubts]
 
 
+def probed(commands: Commands) -> list[Any]:
+    """Look at messages; gives whatever comes of it."""
+    told: list[Any] = []
+    box = ImapMailbox(commands, Mailbox("INBOX", b"INBOX"), MailboxStatus(5, 1))
+    try:
+        told.extend(box.probe([UID(uid) for uid in range(1, 6)]))
+    except (MailarchiveError, Refused) as error:
+        told.append((type(error), str(error)))
+    return told
+
+
 PLAIN = _headed(b"1", b"1", b"\\Seen", DATE) + b"BODY[] {5}\r\nhello)\r\n"
 
 
@@ -218,6 +253,21 @@ def test_facts_are_read_the_same_in_both_ways(answer: tuple[list[bytes], list[by
     assert quick == careful
 
 
+LOOKED = _headed(b"1", b"1", b"\\Seen", DATE) + b"RFC822.SIZE 10 BODY[HEADER.FIELDS (FROM)]<0> {4}\r\na:\r\n)\r\n"
+
+
+@given(LOOKS, CUTS)
+@settings(max_examples=600)
+@example(([FIRST, LOOKED, LOOKED.replace(b"UID 1", b"UID 2")], [b"OK done"]), [300])
+@example(([FIRST, LOOKED, LOOKED.replace(b"\\Seen", b"NIL")], [b"NO [SERVERBUG] cannot"]), [300])
+def test_messages_are_looked_at_the_same_in_both_ways(
+    answer: tuple[list[bytes], list[bytes]], sizes: list[int]
+) -> None:
+    """What is seen before a deletion, errors, and what is left on the line."""
+    quick, careful = both(stream(answer), sizes, probed)
+    assert quick == careful
+
+
 def test_the_quick_way_is_taken() -> None:
     """Usual answers never reach the careful reader, so that the comparison compares something."""
     octets = stream(([PLAIN, PLAIN.replace(b"UID 1", b"UID 2")], [b"OK done"]))
@@ -228,6 +278,11 @@ def test_the_quick_way_is_taken() -> None:
     commands = commands_on(Cut(stream(([usual_facts([1, 2, 3, 4, 5])], [b"OK done"])), [1000]), filled=True)
     with mock.patch.object(imap_facts.Collector, "_add", refuse):
         assert [message.uid for message in listed(commands)[:-1]] == [1, 2, 3, 4, 5]
+    commands = commands_on(
+        Cut(stream(([LOOKED, LOOKED.replace(b"UID 1", b"UID 2")], [b"OK done"])), [1000]), filled=True
+    )
+    with mock.patch.object(imap_items, "read_all", refuse):
+        assert [told.message.uid for told in probed(commands)] == [1, 2]
 
 
 @pytest.mark.parametrize("drained", [True, False])

@@ -13,11 +13,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from mailarchive.tally import Intake, Outlet, Return, Tally  # noqa: TC001 - the JSON output reads these types at run time
-from mailarchive.usage import Usage  # noqa: TC001 - likewise
 
 if TYPE_CHECKING:
     from mailarchive.errors import ExitCode
     from mailarchive.model import UID, UIDL, Digest, ItemState, Location, Quota
+    from mailarchive.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from mailarchive.archives.durable import Directory, replace
 from mailarchive.archives.flat import FlatNames
 from mailarchive.archives.maildir import MaildirArchive
 from mailarchive.archives.marker import META, Kind, Marker
-from mailarchive.archives.mbox import MboxArchive
 from mailarchive.archives.names import Names
 from mailarchive.errors import ArchiveError, BusyError, FullError, UsageError, os_error
 
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
     from typing import Self
+
+    from mailarchive.archives.mbox import MboxArchive
 
 
 OWNER = "lock.owner"
@@ -185,6 +186,9 @@ def _opened(path: Path, root: Directory, marker: Marker, run: str, doubts: list[
 
     mail: MaildirArchive | MboxArchive
     if marker.format == "mbox":
+        # Imported here: most archives are of the other format.
+        from mailarchive.archives.mbox import MboxArchive
+
         mail = MboxArchive(root, marker.id, Names(siblings, marker.names, record, mbox=True), run=run)
     else:
         flat = marker.layout == "maildir++"

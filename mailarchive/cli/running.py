@@ -28,7 +28,6 @@ from mailarchive.events import Waiting, Warned
 from mailarchive.model import Run
 from mailarchive.monitoring.watch import Watch
 from mailarchive.prune import prune
-from mailarchive.restore import undo
 from mailarchive.sources import Purpose, connect
 from mailarchive.sources.patience import Patience
 from mailarchive.sources.retry import PatientSource, signed_in
@@ -211,6 +210,8 @@ def run_undo(target: Target, of: str, screen: Screen, interrupt: Interrupt, *, d
     Raises:
         MailarchiveError: The run could not begin.
     """
+    from mailarchive.restore import undo
+
     run = make_run("undo", target, now(), f"what {of} deleted", None)
 
     def job(source: Source, archive: Archive, catalogue: Catalogue) -> RestoreFinished:

@@ -143,24 +143,15 @@ class Directory:
 
     def size(self, name: str) -> int | None:
         """Give the octets of a regular file; None if there is none of this name."""
-        # Asked for every message of a mailbox, so the system is asked at once.
-        try:
-            found = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise os_error(error, f"{self.path}/{name}") from None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        found = _status(self, name)
+        return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
 
     def stamp(self, name: str) -> tuple[int, int, int] | None:
         """Give what changes when a regular file is another one or was written to; None if there is none."""
-        try:
-            found = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
-        except FileNotFoundError:
+        found = _status(self, name)
+        if found is None or not stat.S_ISREG(found.st_mode):
             return None
-        except OSError as error:
-            raise os_error(error, f"{self.path}/{name}") from None
-        return (found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
     def draft(self, name: str) -> Draft:
         """Create a file for writing that must not exist."""

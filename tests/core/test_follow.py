@@ -193,3 +193,31 @@ def test_keys_of_the_user_are_judged_by_the_server() -> None:
     assert world.run(1, policy=Policy(imap_search="KEYWORD x")) == ["listed"]
     world.source.steady = False
     assert world.run(1) == ["narrowed"]
+
+
+class AskedInParts(MemoryCatalogue):
+    """A catalogue that takes down which rows it is asked for at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[tuple[int, int] | None] = []
+
+    def placements(self, mailbox: str, uidvalidity: int | None, **some: Any) -> Any:
+        """Say what is archived."""
+        self.parts.append(some.get("within"))
+        return super().placements(mailbox, uidvalidity, **some)
+
+
+def test_the_rows_of_a_mailbox_are_asked_for_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a large mailbox takes no more memory; what falls on an edge is neither lost nor double."""
+    monkeypatch.setattr("mailarchive.survey.ROWS", 3)
+    source, archive, catalogue = MemorySource(), MemoryArchive(), AskedInParts()
+    for uid in (1, 2, 4, 5, 9, 12, 13):
+        source.add("INBOX", old(uid), uid)
+    assert run_backup(source, archive, catalogue)[0].total.archived == 7
+    catalogue.parts.clear()
+    source.add("INBOX", old(20), 20)
+    del archive.durable[next(iter(archive.durable))]
+    finished, _ = run_backup(source, archive, catalogue, run="run2")
+    assert (finished.total.already, finished.total.archived) == (6, 2)
+    assert catalogue.parts == [(1, 4), (5, 12), (13, 20)]

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mailarchive.errors import AccountError
     from mailarchive.messages import Messages, Remembered
-    from mailarchive.model import UID, UIDL, Mailbox, Quota, RemoteMessage
+    from mailarchive.model import UID, UIDL, Mailbox, MailboxStatus, Quota, RemoteMessage
     from mailarchive.ports import Chunk
 
 
@@ -102,6 +102,15 @@ class CanFollow(Protocol):
         Returns:
             None if the server must be asked for all of them: its numbers do not fit, or it does not answer.
         """
+        ...
+
+
+@runtime_checkable
+class CanGlance(Protocol):
+    """A source that can say how mailboxes stand without opening them."""
+
+    def glance(self, mailboxes: Sequence[Mailbox]) -> Mapping[str, MailboxStatus]:
+        """Give by name the status of those that the server answers for; before any mailbox is open."""
         ...
 
 

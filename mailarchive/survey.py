@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice, repeat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mailarchive import headers, plan
 from mailarchive.errors import MailboxError, UsageError
 from mailarchive.events import Listing
 from mailarchive.expunge import Refusal
-from mailarchive.extras import CanFollow, HasQuota
+from mailarchive.extras import CanFollow, CanGlance, HasQuota
 from mailarchive.labels import Labels
 from mailarchive.messages import Messages, Remembered
 from mailarchive.model import DELETED, INBOX, JUNK, TRASH, Criteria, Method, is_lasting
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 FRESH: Final = timedelta(days=7)
 """So long a listing is followed before all of it is asked for again: a server may be wrong about what has changed."""
+FEW: Final = 3
+"""Mailboxes below which it is not worth a question how they all stand."""
 ROWS: Final = 2000
 """Messages of a mailbox whose rows are in memory at a time."""
 _OTHERWISE: Final = bytes([1, *bytes(255)])
@@ -87,10 +89,16 @@ def survey(
     # Servers list in any order; people look for INBOX first and for the others by name.
     chosen = sorted(_chosen_of(mailboxes, work), key=lambda box: (box.name != INBOX, box.name.casefold()))
     listings = []
+    known = [mailbox for mailbox in chosen if mailbox.name in before]
+    glances = _glances(source, known, work) if not deleting and len(known) >= FEW else {}
     for number, mailbox in enumerate(chosen):
         if work.stop() is not None:
             break
         work.report(Listing(mailbox.name, number, len(chosen)))
+        if (same := _unchanged(mailbox, glances, work)) is not None:
+            closed = Closed(same.status)
+            listings.append(_list(closed, mailbox, same.messages, work, deleting=False, fetching=fetching))
+            continue
         try:
             with source.open(mailbox) as box:
                 messages = _listed(box, mailbox, work, dated=source.capabilities.internal_date, deleting=deleting)
@@ -98,6 +106,39 @@ def survey(
         except MailboxError as error:
             work.warn(error.message, mailbox.name)
     return plan.make(listings, work.policy, quota, deleting=deleting)
+
+
+class Closed(NamedTuple):
+    """A mailbox that need not be opened to be listed."""
+
+    status: MailboxStatus
+    doubts: tuple[str, ...] = ()
+
+
+def _glances(source: Source, mailboxes: Sequence[Mailbox], work: Work) -> Mapping[str, MailboxStatus]:
+    """Ask in one go how mailboxes stand, where what was remembered of them may do."""
+    policy = work.policy
+    if policy.needs_headers or policy.imap_search or work.labels is not None or not isinstance(source, CanGlance):
+        return {}
+    return source.glance(mailboxes)
+
+
+def _unchanged(mailbox: Mailbox, glances: Mapping[str, MailboxStatus], work: Work) -> Remembered | None:
+    """Give what is remembered of a mailbox if nothing has changed in it since; None if it must be opened."""
+    status = glances.get(mailbox.name)
+    before = _remembered(mailbox, work) if status is not None else None
+    if status is None or before is None or not before.status.uids_stick:
+        return None
+    now = (status.exists, status.uidvalidity, status.uidnext, status.highestmodseq)
+    then = (len(before.messages), before.status.uidvalidity, before.status.uidnext, before.status.highestmodseq)
+    return before if now == then and None not in now else None
+
+
+def _remembered(mailbox: Mailbox, work: Work) -> Remembered | None:
+    """Give the last listing of a mailbox, as long as it is fresh enough to be followed."""
+    before = work.catalogue.listing(mailbox.name)
+    fresh = before is not None and timedelta(0) <= work.run.started - before.listed_at < FRESH
+    return before if fresh else None
 
 
 def _chosen_of(mailboxes: Sequence[Mailbox], work: Work) -> list[Mailbox]:
@@ -129,7 +170,7 @@ def compare_names(policy: Policy, mailboxes: Sequence[Mailbox], warn: Callable[[
 
 
 def _list(
-    box: OpenMailbox,
+    box: OpenMailbox | Closed,
     mailbox: Mailbox,
     messages: Sequence[RemoteMessage],
     work: Work,
@@ -229,8 +270,8 @@ def _followed(box: OpenMailbox, mailbox: Mailbox, work: Work) -> Sequence[Remote
     """
     assert isinstance(box, CanFollow)
     now = work.run.started
-    before = work.catalogue.listing(mailbox.name)
-    if before is not None and timedelta(0) <= now - before.listed_at < FRESH:
+    before = _remembered(mailbox, work)
+    if before is not None:
         messages = box.follow(before)
         if messages is not None:
             if messages is not before.messages:
@@ -304,7 +345,7 @@ def _rows(
 
 
 def _chosen(
-    box: OpenMailbox, mailbox: Mailbox, messages: Sequence[RemoteMessage], work: Work, *, deleting: bool
+    box: OpenMailbox | Closed, mailbox: Mailbox, messages: Sequence[RemoteMessage], work: Work, *, deleting: bool
 ) -> tuple[Messages, Mapping[UID | UIDL, Envelope]]:
     """Give the chosen messages, and the header fields of those that had to be judged by them."""
     policy = work.policy
@@ -319,6 +360,7 @@ def _chosen(
         listed = listed.where(bytes(map(loose.selects, listed)))
     if not policy.needs_headers and not (deleting and counted and policy.before is not None):
         return listed, {}
+    assert not isinstance(box, Closed)
     envelopes = {uid: headers.envelope(head) for uid, head in box.headers(listed)}
     if lacking := len(listed) - len(envelopes):
         work.warn(f"the headers of {lacking} messages did not come; the next run looks at them again", mailbox.name)

@@ -22,6 +22,7 @@ from mailarchive.sources import (
     imap_compress,
     imap_fetch,
     imap_follow,
+    imap_glance,
     imap_items,
     imap_list,
     imap_usual,
@@ -129,6 +130,10 @@ class ImapSource:
     def mailboxes(self) -> tuple[list[Mailbox], list[str]]:
         """List the mailboxes, and a sentence for each line that could not be read."""
         return imap_list.mailboxes(self._commands)
+
+    def glance(self, mailboxes: Sequence[Mailbox]) -> dict[str, MailboxStatus]:
+        """Say how mailboxes stand without opening them."""
+        return imap_glance.glance(self._commands, mailboxes)
 
     @contextmanager
     def open(self, mailbox: Mailbox) -> Iterator[ImapMailbox]:

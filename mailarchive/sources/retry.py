@@ -19,12 +19,12 @@ from mailarchive.errors import (
     RenumberedError,
     SpoiltError,
 )
-from mailarchive.extras import CanAbandon, CanFollow, CanNameSenders, HasAdvice, HasAlerts, HasQuota
+from mailarchive.extras import CanAbandon, CanFollow, CanGlance, CanNameSenders, HasAdvice, HasAlerts, HasQuota
 from mailarchive.model import NotFetched
 from mailarchive.ports import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -131,6 +131,11 @@ class PatientSource:
         """Ask for the quota; None if the server has none, or does not say."""
         source = self._source
         return self._asked(source.quota) if isinstance(source, HasQuota) else None
+
+    def glance(self, mailboxes: Sequence[Mailbox]) -> Mapping[str, MailboxStatus]:
+        """Say how mailboxes stand without opening them; nothing where the server cannot."""
+        source = self._source
+        return self._asked(lambda: source.glance(mailboxes)) if isinstance(source, CanGlance) else {}
 
     def _asked(self, question: Callable[[], _Value]) -> _Value:
         answer = self.repeat(question)

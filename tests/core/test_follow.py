@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mailarchive.messages import Messages
-from mailarchive.policy import Policy
+from mailarchive.policy import HeaderTests, Policy
 from tests.jobs import CUT, NOW, old, run_backup, run_prune, there, yes, young
 from tests.memory import MemoryArchive, MemoryCatalogue, MemoryMailbox, MemoryMessage, MemorySource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mailarchive.messages import Remembered
-    from mailarchive.model import UID, Criteria, Mailbox
+    from mailarchive.model import UID, Criteria, Mailbox, MailboxStatus
 
 DAY = timedelta(days=1)
 
@@ -193,6 +193,86 @@ def test_keys_of_the_user_are_judged_by_the_server() -> None:
     assert world.run(1, policy=Policy(imap_search="KEYWORD x")) == ["listed"]
     world.source.steady = False
     assert world.run(1) == ["narrowed"]
+
+
+class OpenSource(SteadySource):
+    """A server that says how its mailboxes stand without opening them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.glanced: list[str] = []
+
+    def glance(self, mailboxes: Sequence[Mailbox]) -> dict[str, MailboxStatus]:
+        """Say how they stand."""
+        self.glanced += [mailbox.name for mailbox in mailboxes]
+        return {mailbox.name: SteadyMailbox(self, mailbox.name).status for mailbox in mailboxes}
+
+
+class Wide(World):
+    """Three mailboxes of such a server, backed up once."""
+
+    source: OpenSource
+
+    def __init__(self) -> None:
+        self.source, self.archive, self.catalogue = OpenSource(), MemoryArchive(), MemoryCatalogue()
+        for number, name in enumerate(("INBOX", "A", "B")):
+            self.source.add(name, old(number))
+        self.run(0)
+        self.source.glanced.clear()
+
+
+def test_mailboxes_in_which_nothing_has_changed_are_not_opened() -> None:
+    """All are asked for in one go; what is remembered of them is chosen from as ever."""
+    world = Wide()
+    assert world.run(1) == []
+    assert sorted(world.source.glanced) == ["A", "B", "INBOX"]
+    assert len(world.catalogue.table) == 3
+
+
+def test_a_mailbox_in_which_something_has_changed_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By any of its four numbers, or where the server says nothing of it."""
+    for change in ({"exists": 2}, {"uidvalidity": 9}, {"uidnext": 99}, {"highestmodseq": 99}, {"uidnext": None}, None):
+        world = Wide()
+        plain = OpenSource.glance
+
+        def glance(self: OpenSource, some: Sequence[Mailbox], change: Any = change, plain: Any = plain) -> Any:
+            found = plain(self, some)
+            if change is None:
+                del found["A"]
+            else:
+                found["A"] = replace(found["A"], **change)
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(OpenSource, "glance", glance)
+            assert world.run(1) == ["followed"]
+
+
+def test_a_message_that_is_no_longer_in_the_archive_is_fetched_from_a_mailbox_that_was_not_opened() -> None:
+    """It is opened to fetch it."""
+    world = Wide()
+    lost = next(iter(world.archive.durable))
+    del world.archive.durable[lost]
+    world.source.fetched.clear()
+    assert world.run(1) == []
+    assert len(world.source.fetched) == 1
+    assert lost in world.archive.durable
+
+
+@pytest.mark.parametrize("headers", [False, True])
+def test_mailboxes_are_opened_where_a_glance_is_not_enough(headers: bool) -> None:
+    """Where a header field is asked for, or the last listing is a week old."""
+    world = Wide()
+    policy = Policy(before=CUT, headers=HeaderTests(subject="x")) if headers else Policy(before=CUT + 8 * DAY)
+    assert world.run(0 if headers else 8, policy=policy) == ["followed" if headers else "listed"] * 3
+
+
+def test_a_run_that_may_delete_opens_every_mailbox() -> None:
+    """It rests on what the server says in this run."""
+    world = Wide()
+    world.run(0, deletion=yes())
+    assert world.source.glanced == []
+    assert there(world.source) == []
 
 
 class AskedInParts(MemoryCatalogue):

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.dovecot
 LETTERS = {"\\Draft": "D", "\\Flagged": "F", "$Forwarded": "P", "\\Answered": "R", "\\Seen": "S"}
 READING = re.compile(
     rb'\w+ (CAPABILITY|ID \("name" "mailarchive" "version" "[\d.]+"\)|NAMESPACE|LOGOUT|NOOP|LIST .*|EXAMINE .*'
-    rb"|GETQUOTAROOT .*|AUTHENTICATE PLAIN|LOGIN .*"
+    rb"|GETQUOTAROOT .*|AUTHENTICATE PLAIN|LOGIN .*|STATUS .* \(MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ\)"
     rb"|UID SEARCH .*|UID FETCH [\d:,]+ \((UID|FLAGS|INTERNALDATE|RFC822\.SIZE|BODY\.PEEK\[[^]]*\](<0\.\d+>)?| )+\))",
     re.IGNORECASE,
 )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from mailarchive.model import Criteria, MailboxStatus
     from mailarchive.sources.imap_commands import Commands
-    from mailarchive.sources.imap_lexer import Lexer, Value
+    from mailarchive.sources.imap_lexer import Value
 
 MOST_MAILBOXES = 10_000
 LONGEST_NAME = 1000
@@ -52,13 +52,16 @@ _USES = {
 
 def mailboxes(commands: Commands) -> tuple[list[Mailbox], list[str]]:
     """List all mailboxes; gives them, and a sentence for each line that could not be read."""
-    namespaces = _namespaces(commands)
     arguments = b'"" "*"'
     if {"LIST-EXTENDED", "SPECIAL-USE"} <= commands.capability:
         arguments += b" RETURN (SPECIAL-USE)"
     found: list[Mailbox] = []
     unread: list[str] = []
+    named = "NAMESPACE" in commands.capability
+    if named:
+        commands.send(b"NAMESPACE")
     commands.send(b"LIST", arguments)
+    namespaces = _namespaces(commands) if named else []
     try:
         for line in commands.answers():
             if not line[2:].upper().startswith(b"LIST "):
@@ -74,8 +77,8 @@ def mailboxes(commands: Commands) -> tuple[list[Mailbox], list[str]]:
     except Refused as refused:
         what = f"{commands.wire.peer} does not list its mailboxes"
         raise refused.error(commands.wire.peer, what, ProtocolError) from None
-    named, lost = _told_apart(found)
-    return named, [*unread, *lost]
+    apart, lost = _told_apart(found)
+    return apart, [*unread, *lost]
 
 
 def _told_apart(found: list[Mailbox]) -> tuple[list[Mailbox], list[str]]:
@@ -158,22 +161,17 @@ def _is_personal(wire: bytes, namespaces: Sequence[tuple[bytes, bool]]) -> bool:
 
 
 def _namespaces(commands: Commands) -> list[tuple[bytes, bool]]:
-    """Ask which prefixes are the user's own, and which belong to others and to everybody (RFC 2342)."""
-    if "NAMESPACE" not in commands.capability:
-        return []
+    """Read which prefixes are the user's own, and which belong to others and to everybody (RFC 2342)."""
     found: list[tuple[bytes, bool]] = []
-
-    def take(lexer: Lexer, line: bytes) -> None:
-        if not line[2:].upper().startswith(b"NAMESPACE "):
-            commands.skip()
-            return
-        lexer.at = len(b"* NAMESPACE ")
-        for number, kind in enumerate(lexer.values()[:3]):
-            # An empty prefix of others would make everything foreign; it cannot be meant.
-            found.extend((prefix, number == 0) for prefix in _prefixes(kind) if prefix or number == 0)
-
     try:
-        commands.run(b"NAMESPACE", handle=take)
+        for line in commands.answers():
+            if not line[2:].upper().startswith(b"NAMESPACE "):
+                commands.skip()
+                continue
+            commands.lexer.at = len(b"* NAMESPACE ")
+            for number, kind in enumerate(commands.lexer.values()[:3]):
+                # An empty prefix of others would make everything foreign; it cannot be meant.
+                found.extend((prefix, number == 0) for prefix in _prefixes(kind) if prefix or number == 0)
     except Refused:
         return []
     return found

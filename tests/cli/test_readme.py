@@ -32,6 +32,8 @@ ACCOUNT = '[account.home]\nserver = "imaps://imap.example.org"\nuser = "me@examp
 def parse(words: list[str]) -> None:
     """Let Click read the words of a call without doing anything."""
     inner: click.Command = cli
+    # A command keeps the names of --help that it first meets, so it has to meet those of the whole program.
+    above = click.Context(cli, info_name="mailarchive", **cli.context_settings)
     while isinstance(inner, click.Group) and words and not words[0].startswith("-"):
         name, *words = words
         assert name in inner.commands, f"there is no command {name!r}"
@@ -39,7 +41,7 @@ def parse(words: list[str]) -> None:
     if not words:  # a command that the text only names
         return
     with suppress(click.exceptions.Exit):  # --help and --version
-        inner.make_context("mailarchive", list(words))
+        inner.make_context("mailarchive", list(words), parent=above)
 
 
 @pytest.mark.parametrize(("where", "words"), [pytest.param(*one, id=f"{one[0]} {shlex.join(one[1])}") for one in SHOWN])

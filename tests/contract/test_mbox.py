@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import mailbox
 import os
 import stat
+import subprocess
+import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -210,6 +212,17 @@ def test_files_are_read_only_between_runs_and_locks_are_gone(shelf: DiskShelf) -
     }
 
 
+LOCKED = """
+import fcntl, os, sys, time
+os.chmod(sys.argv[1], 0o600)
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    os.write(1, b"x")
+    time.sleep(60)
+"""
+"""Holds a file until it is killed."""
+
+
 @pytest.mark.parametrize("kind", ["dotlock", "fcntl"])
 def test_a_mail_program_that_holds_the_file_is_waited_for_and_then_told(
     shelf: DiskShelf, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -220,41 +233,22 @@ def test_a_mail_program_that_holds_the_file_is_waited_for_and_then_told(
     before = text_of(shelf)
     path = shelf.path / "INBOX" / "2014.mbox"
     monkeypatch.setattr(tail.Held.__init__, "__kwdefaults__", {"patience": 0.2})
-    child = 0
-    if kind == "dotlock":
-        path.with_name("2014.mbox.lock").write_text("4711\n")
-    else:
-        ready, said = os.pipe()
-        child = os.fork()
-        if not child:
-            path.chmod(0o600)
-            with path.open("r+b") as file:
-                fcntl.lockf(file, fcntl.LOCK_EX)
-                os.write(said, b"x")
-                signal_wait()
-        os.read(ready, 1)
-        os.close(ready)
-        os.close(said)
-    try:
+    with ExitStack() as stack:
+        if kind == "dotlock":
+            path.with_name("2014.mbox.lock").write_text("4711\n")
+        else:
+            command = [sys.executable, "-c", LOCKED, str(path)]
+            child = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+            stack.callback(child.kill)
+            assert child.stdout is not None
+            assert child.stdout.read(1) == b"x"
         with pytest.raises(BusyError, match="a mail program holds"):
             put(archive, b"two", UID(2))
-    finally:
-        if child:
-            os.kill(child, 9)
-            os.waitpid(child, 0)
     assert text_of(shelf) == before
     path.with_name("2014.mbox.lock").unlink(missing_ok=True)
     archive = shelf.open()
     stored = put(archive, b"two", UID(2))
     assert octets(archive, stored.location) == b"two"
-
-
-def signal_wait() -> None:
-    """Wait to be killed."""
-    import time
-
-    time.sleep(60)
-    os._exit(0)
 
 
 def test_f116_a_lock_of_a_run_that_was_killed_holds_nobody_up(shelf: DiskShelf) -> None:

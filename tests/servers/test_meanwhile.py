@@ -107,6 +107,14 @@ def test_f117_mailboxes_that_are_renamed_meanwhile(
     assert {each.octets for each in maildir.files(tmp_path / "a")} >= {each.raw for each in old}
 
 
+def views(place: Path, home: Path) -> list[int]:
+    """Give how many messages mutt sees; none where it lost patience with an append that took long."""
+    try:
+        return [counted("mutt", place, "~A", home)]
+    except BlockingIOError:
+        return []
+
+
 @pytest.mark.reader("mutt")
 @pytest.mark.parametrize("form", ["maildir", pytest.param("mbox", marks=pytest.mark.long)])
 def test_f118_mutt_reads_the_archive_during_a_backup(tmp_path: Path, home: Path, form: str) -> None:
@@ -127,13 +135,13 @@ def test_f118_mutt_reads_the_archive_during_a_backup(tmp_path: Path, home: Path,
             Proxy(server.imap_port, rate=size / 3) as proxy,
             started("backup", plain_url(proxy.port, "kim"), *words) as child,
         ):
-            seen = [counted("mutt", place, "~A", home)]
+            seen = views(place, home)
             while child.poll() is None:
                 time.sleep(0.05)
-                seen.append(counted("mutt", place, "~A", home))
+                seen += views(place, home)
             out, err = child.communicate(timeout=60)
         assert (child.returncode, err) == (0, ""), out
-    seen.append(counted("mutt", place, "~A", home))
+    seen += views(place, home)
     print(f"mutt saw {seen}")  # noqa: T201 - for the record
     assert seen == sorted(seen)
     assert (seen[0] < len(samples), seen[-1]) == (True, len(samples))

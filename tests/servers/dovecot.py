@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import grp
+import itertools
 import os
 import pwd
 import re
@@ -28,7 +29,7 @@ from tests.servers.dovecot_conf import Settings, configuration
 from tests.servers.witness import LOOPBACK, Observed, Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import trustme
 
@@ -324,10 +325,22 @@ def _short_temp() -> str:
     return chosen if len(chosen) < 40 else "/tmp"
 
 
+@cache
+def _candidates() -> Iterator[int]:
+    # Below those that the system gives to whoever asks for any port, or others would have one between `stop` and
+    # `start`; and each process of the tests has some of its own.
+    first = 10_000 + os.getpid() % 250 * 80
+    return itertools.cycle(range(first, first + 80))
+
+
 def _free_ports() -> dict[str, int]:
-    with contextlib.ExitStack() as stack:
-        taken = {name: stack.enter_context(socket.create_server((LOOPBACK, 0))) for name in _PORTS}
-        return {name: int(server.getsockname()[1]) for name, server in taken.items()}
+    ports: dict[str, int] = {}
+    for port in itertools.islice(_candidates(), 80):
+        with contextlib.suppress(OSError), socket.create_server((LOOPBACK, port)):
+            ports[_PORTS[len(ports)]] = port
+        if len(ports) == len(_PORTS):
+            return ports
+    raise DovecotError("no free ports")
 
 
 def _greets(port: int, greeting: bytes) -> bool:

@@ -128,10 +128,10 @@ def test_proxy_delays_each_round_trip(dovecot_user: MakeUser) -> None:
 
 def test_proxy_before_a_dead_server_hangs_up() -> None:
     """Where nobody listens behind the proxy, the client is hung up on."""
-    with socket.create_server((LOOPBACK, 0)) as dead:
-        port = int(dead.getsockname()[1])
-    with Proxy(port) as proxy:
-        assert _drink(proxy.port)[0] == b""
+    with socket.socket() as dead:
+        dead.bind((LOOPBACK, 0))
+        with Proxy(int(dead.getsockname()[1])) as proxy:
+            assert _drink(proxy.port)[0] == b""
     assert proxy.connections == []
 
 

@@ -213,10 +213,11 @@ def test_a_line_break_is_never_sent(sign: str) -> None:
 
 def test_a_closed_port_and_an_unknown_name_are_unreachable() -> None:
     """One line that names host and port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(UnreachableError, match=f"127.0.0.1:{port}"):
-        sign_in(ServerAddress("imap", Security.NONE, "127.0.0.1", port, "kim"), "x", Trust())
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+        with pytest.raises(UnreachableError, match=f"127.0.0.1:{port}"):
+            sign_in(ServerAddress("imap", Security.NONE, "127.0.0.1", port, "kim"), "x", Trust())
     with pytest.raises(UnreachableError, match=r"cannot find nowhere\.invalid"):
         sign_in(ServerAddress("imap", Security.TLS, "nowhere.invalid", 993, "kim"), "x", Trust())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import itertools
 import ssl
 from typing import TYPE_CHECKING
 
@@ -344,8 +345,11 @@ def test_f010_f012_f013_f077_without_tls_nothing_is_sent(script: Script) -> None
     """No user, no password, whatever the server or somebody between us says."""
     heard, error, _ = try_in(script, security=Security.STARTTLS, sessions_=2)
     assert type(error) is UnreachableError
-    assert {command for commands in heard for command in commands} <= {"CAPA", "STLS"}
-    assert len(heard) == 1
+    (said,) = heard
+    # A client that has not yet seen the end of the line says hello in TLS; it knows nothing of the user either.
+    clear = list(itertools.takewhile(lambda command: not command.startswith("\x16\x03"), said))
+    assert clear in (["CAPA"], ["CAPA", "STLS"])
+    assert not any(word in command for word in (USER, PASSWORD) for command in said)
 
 
 def test_f077_a_stripped_capability_is_named() -> None:

@@ -7,6 +7,7 @@ as in CI, it fails instead.
 
 from __future__ import annotations
 
+import compileall
 import itertools
 import logging
 import os
@@ -18,13 +19,18 @@ from typing import TYPE_CHECKING, Protocol
 import hypothesis
 import pytest
 
+import mailarchive
 from mailarchive.secret import KNOWN
+from tests import parallel
 from tests.servers.dovecot import Dovecot, find_program
 from tests.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
 
     from tests.servers.dovecot import Account
 
@@ -61,11 +67,15 @@ class MakeUser(Protocol):
         """Make a user with an empty maildrop on the server of the session."""
 
 
-def pytest_configure() -> None:
-    """Let the programs that the tests start hear signals that were ignored for this one, as under nohup or in a job.
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare for the programs that the tests start.
 
-    A handler ends with exec, an ignored signal stays ignored.
+    They hear signals that were ignored for this one, as under nohup or in a job: a handler ends with exec, an ignored
+    signal stays ignored. And they find the package compiled, even where they may not write that down.
     """
+    if not hasattr(config, "workerinput"):
+        for folder in mailarchive.__path__:
+            compileall.compile_dir(folder, quiet=2)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
@@ -76,6 +86,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--seed` and `--long`."""
     parser.addoption("--seed", type=int, default=20251123, help="seed of the tests that use the fixture `seed`")
     parser.addoption("--long", action="store_true", help="run also the tests that take minutes")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Share the tests out among several processes."""
+    parallel.share_out(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have one of several processes begin with the files that take long."""
+    if hasattr(config, "workerinput"):
+        parallel.long_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Say how many processes `-n auto` means, and a call without it."""
+    return parallel.processes()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Choose what hands out the tests."""
+    return parallel.scheduler(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -26,7 +26,11 @@ MIB = 1024 * 1024
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
-@pytest.mark.parametrize("line", [b"0123456789" * 6 + b"\r\n", b"." * 9 + b"\r\n", b"no end"], ids=len)
+@pytest.mark.parametrize(
+    "line",
+    [b"0123456789" * 6 + b"\r\n", pytest.param(b"." * 9 + b"\r\n", marks=pytest.mark.long), b"no end"],
+    ids=["text", "dots", "no end"],
+)
 def test_a_message_of_60_mb_passes_in_less_than_100_mb(tmp_path: Path, line: bytes) -> None:
     """The whole process, interpreter included; lines of text, lines that begin with a dot, and a single line."""
     store = Store()

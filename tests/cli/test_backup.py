@@ -228,8 +228,13 @@ def test_f113_a_signal_ends_the_run_after_the_batch(tmp_path: Path, number: sign
     assert len(maildir.files(tmp_path / "a")) == 200
 
 
-def test_the_demo_shows_everything_and_takes_its_files_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says what it does, proves it, names its folder, and leaves nothing behind."""
+def test_the_demo_shows_everything_and_takes_its_files_away(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what it does, proves it, names its folder, and leaves nothing behind, and no note about it.
+
+    It offers no undo, for its server ends with it.
+    """
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     result = mailarchive("demo")
@@ -237,13 +242,13 @@ def test_the_demo_shows_everything_and_takes_its_files_away(tmp_path: Path, monk
     assert "92 % of its quota" in result.out
     assert "Lost: 0. Changed: 0." in result.out
     assert "is removed now" in result.out
+    assert "undo with" not in result.out
     assert list(tmp_path.iterdir()) == []
+    assert list(home.rglob("*.json")) == []
 
 
-def test_the_demo_offers_no_undo_on_a_server_that_ends_with_it(tmp_path: Path) -> None:
-    """Neither in its output nor in its help, whether or not the archive stays."""
-    assert "undo with" not in mailarchive("demo").out
-    assert "undo with" not in mailarchive("demo", "--to", tmp_path / "a").out
+def test_the_demo_offers_no_undo_to_programs_and_in_its_help() -> None:
+    """As the test above."""
     ends = [event["undo"] for event in mailarchive("demo", "--json").events if event["event"] == "finished"]
     assert ends == ["", "", ""]
     text = " ".join(mailarchive("demo", "--help").out.split())
@@ -268,21 +273,16 @@ def test_the_demo_over_pop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_demo_keeps_its_files_if_asked(tmp_path: Path) -> None:
-    """--to DIR: an archive like any other."""
+    """--to DIR: an archive like any other, but that nothing can be undone."""
     result = mailarchive("demo", "--to", tmp_path / "a")
     assert result.code == 0
+    assert "undo with" not in result.out
     assert len(maildir.files(tmp_path / "a")) > 800
     assert str(tmp_path / "a") in result.out
     assert mailarchive("-q", "demo", "--to", tmp_path / "b").out == ""
     again = mailarchive("demo", "--to", tmp_path / "a")
     assert (again.code, again.out) == (2, "")
     assert "name a new folder" in again.err
-
-
-def test_the_demo_leaves_no_note_about_a_folder_that_it_removes(home: Path) -> None:
-    """Nothing is remembered of a temporary archive."""
-    assert mailarchive("-q", "demo").code == 0
-    assert list(home.rglob("*.json")) == []
 
 
 def test_the_environment_can_say_every_option(

@@ -159,10 +159,18 @@ RULES = [
     rule(
         "all of a mailbox is listed once a week",
         "survey.py",
-        "before.listed_at < FRESH:",
-        "before.listed_at < 1000 * FRESH:",
+        "before.listed_at < FRESH",
+        "before.listed_at < 1000 * FRESH",
         FOLLOW,
     ),
+    rule(
+        "a run that may delete opens every mailbox",
+        "survey.py",
+        "if not deleting and len(known) >= FEW",
+        "if len(known) >= FEW",
+        FOLLOW,
+    ),
+    rule("only four equal numbers say that nothing has changed", "survey.py", "now == then and", "", FOLLOW),
     # The order of things
     rule(
         "D4: the manifest is synced before the intent is committed",

@@ -120,9 +120,15 @@ class Box:
         return self._find(unique) is not None
 
     def place(self, unique: str) -> int | None:
-        """Give the place in `files` of the file whose name begins like this; None if it is not there."""
+        """Give the place in `files` of the file whose name begins like this; None if it is not there.
+
+        It is negative for one that has no place of its own, or a name of an unusual shape.
+        """
         parts = _FIRST.fullmatch(unique)
-        return self.files.place(parts[2]) if parts is not None and self.has(unique) else None
+        place = self.files.place(parts[2]) if parts is not None else None
+        if place is not None and self.files.unique(place) == unique:
+            return place
+        return -1 if self.has(unique) else None
 
     def _find(self, unique: str) -> tuple[str, str] | None:
         parts = _FIRST.fullmatch(unique)

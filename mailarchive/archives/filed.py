@@ -22,7 +22,10 @@ _KEY: Final = _ROWS + 9
 _PLACE: Final = 28
 """Bits of a number that say which name it is; those above are digits of the digest."""
 _PLACES: Final = (1 << _PLACE) - 1
+_REST_BITS: Final = 4 * (_KEY - _ROWS)
+_REST_ONES: Final = (1 << _REST_BITS) - 1
 _SUBS: Final = ("", "cur", "new")
+_NUMBERS: Final = {sub: number for number, sub in enumerate(_SUBS)}
 FIRST: Final = r"([0-9]{1,12})\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=([0-9]{1,12})"
 """What a name of ours begins with: seconds, digits of the digest, octets."""
 _REST: Final = r"((?:[:;!]2,[^/]*)?)"
@@ -99,13 +102,12 @@ class Filed:
 
     def _take(self, sub: str, name: str, *, instead: bool = False) -> bool:
         """Take one in if it is ours; False if it was left out because of another one of the same digest."""
-        parts = _USUAL.fullmatch(name)
-        usual = parts is not None
-        parts = parts or _NAME.fullmatch(name)
+        usual = _USUAL.fullmatch(name)
+        parts = usual or _NAME.fullmatch(name)
         if parts is None:
             return True
         second, digits, size, tail = parts.groups()
-        row, key = self._rows[int(digits[:_ROWS], 16)], int(digits[_ROWS:_KEY], 16) << _PLACE
+        row, key = self._row(digits)
         index = bisect_left(row, key)
         if index < len(row) and row[index] - key <= _PLACES:
             before = self._find(digits)
@@ -118,18 +120,23 @@ class Filed:
         if number is None and len(self._tail_texts) < _TAILS:
             number = self._tail_numbers[tail] = len(self._tail_texts)
             self._tail_texts.append(tail)
-        if not usual or number is None:
+        if usual is None or number is None:
             self._odd[len(self._subs)] = name
-            second = size = "0"
-        self._subs.append(_SUBS.index(sub))
+            second, digits, size, number = "0", digits[:32], "0", 0
+        self._subs.append(_NUMBERS[sub])
         self._seconds.append(int(second))
-        self._digests += bytes.fromhex(digits[:32])
+        self._digests += bytes.fromhex(digits)
         self._octets.append(int(size))
-        self._tails.append(number or 0)
+        self._tails.append(number)
         return True
 
+    def _row(self, hexes: str) -> tuple[array[int], int]:
+        """Give the row in which a digest is looked for, and the number that its places are added to."""
+        begin = int(hexes[:_KEY], 16)
+        return self._rows[begin >> _REST_BITS], (begin & _REST_ONES) << _PLACE
+
     def _find(self, hexes: str) -> int | None:
-        row, key = self._rows[int(hexes[:_ROWS], 16)], int(hexes[_ROWS:_KEY], 16) << _PLACE
+        row, key = self._row(hexes)
         for index in range(bisect_left(row, key), len(row)):
             place = row[index] - key
             if place > _PLACES:

@@ -103,17 +103,17 @@ def _first(
     more: dict[int, list[str]] = {}
     highest = 0
     for uid, location in rows:
-        name, place = _placed(box, location)
-        if not isinstance(uid, int) or uid < highest or len(more) > _SHARED or box.others:
+        _, place = _placed(box, location)
+        if not isinstance(uid, int) or uid < highest or len(more) > _SHARED:
             return None
         if place is None:
             continue
+        if place < 0:
+            return None
         highest = uid
         if seen[place]:
             more.setdefault(place, []).append(str(uid))
             continue
-        if box.files.unique(place) != name:
-            return None
         seen[place] = 1
         uids.append(uid)
         places.append(place)
@@ -134,11 +134,11 @@ def _first_of_uidls(box: Box, rows: Iterable[tuple[UID | UIDL, Location]], namin
     uidls, ends = bytearray(), array("Q", [0])
     for uidl, location in rows:
         name, place = _placed(box, location)
-        if isinstance(uidl, int) or box.others:
+        if isinstance(uidl, int):
             return None
         if place is None:
             continue
-        if seen[place] or name.startswith("0") or box.files.unique(place) != name:
+        if place < 0 or seen[place] or name.startswith("0"):
             return None
         seen[place] = 1
         order.append(int(name.partition(".")[0]) << 32 | len(places))

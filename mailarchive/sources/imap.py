@@ -30,7 +30,6 @@ from mailarchive.sources import (
 from mailarchive.sources.imap_commands import Commands, Refused, quoted
 from mailarchive.sources.imap_expunge import Expunger, Marks, find_ids
 from mailarchive.sources.imap_gate import Phase
-from mailarchive.sources.imap_lexer import OversizedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -183,20 +182,12 @@ class ImapSource:
             return None
         found: list[Quota] = []
 
-        def take(lexer: Lexer, line: bytes) -> None:
+        def take(_: Lexer, line: bytes) -> None:
             if line[2:8].upper() != b"QUOTA ":
                 self._commands.skip()
                 return
-            lexer.at = len(b"* QUOTA ")
-            try:
-                values = lexer.values()
-            except OversizedError:
-                raise
-            except ProtocolError:
-                # A quota that cannot be read is one that is not known; it stops no backup.
-                self._commands.skip()
-                return
-            match values:
+            # A quota that cannot be read is one that is not known; it stops no backup.
+            match self._commands.values(b"* QUOTA "):
                 case [_, [*resources]]:
                     found.extend(_storage(resources))
 

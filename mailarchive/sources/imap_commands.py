@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.errors import ArchiveError, LaterError, MailboxError, ProtocolError, SignInError, UnreachableError
 from mailarchive.sources.imap_gate import Gate, Phase
-from mailarchive.sources.imap_lexer import Lexer
+from mailarchive.sources.imap_lexer import Lexer, OversizedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from mailarchive.errors import MailarchiveError
     from mailarchive.ports import Chunk
+    from mailarchive.sources.imap_lexer import Value
     from mailarchive.sources.imap_session import Session
     from mailarchive.sources.wire import Wire
 
@@ -251,6 +252,21 @@ class Commands:
             for _ in self.wire.pieces(size):
                 pass
             self.lexer.next()
+
+    def values(self, start: bytes) -> list[Value] | None:
+        """Read the values of a response behind its start; None if they make no sense, and it is skipped then.
+
+        Raises:
+            OversizedError: They are more than anybody means.
+        """
+        self.lexer.at = len(start)
+        try:
+            return self.lexer.values()
+        except OversizedError:
+            raise
+        except ProtocolError:
+            self.skip()
+            return None
 
     def _notice(self, line: bytes) -> bool:
         """Handle BYE, and remember ALERTs; tell whether the line needs no one else."""

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mailarchive.errors import ProtocolError
 from mailarchive.model import MailboxStatus, is_inbox
 from mailarchive.sources.imap_commands import Refused, quoted
 from mailarchive.sources.imap_follow import is_able
-from mailarchive.sources.imap_lexer import OversizedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,16 +68,7 @@ def _answered(commands: Commands, mailbox: Mailbox) -> MailboxStatus | None:
 
 def _status(commands: Commands, mailbox: Mailbox) -> MailboxStatus | None:
     """Read one answer; None if it is about another mailbox, or lacks a number."""
-    lexer = commands.lexer
-    lexer.at = len(_ANSWER)
-    try:
-        values = lexer.values()
-    except OversizedError:
-        raise
-    except ProtocolError:
-        commands.skip()
-        return None
-    match values:
+    match commands.values(_ANSWER):
         case [bytes() as name, list() as pairs] if _is_named(name, mailbox):
             told = {_upper(item): _number(value) for item, value in zip(pairs[::2], pairs[1::2], strict=False)}
         case _:

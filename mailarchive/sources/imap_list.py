@@ -23,7 +23,7 @@ from mailarchive.sources import uid_set
 from mailarchive.sources.imap_commands import LINE, Refused
 from mailarchive.sources.imap_facts import Collector
 from mailarchive.sources.imap_hits import Hits, ascending
-from mailarchive.sources.imap_lexer import SMALL, OversizedError
+from mailarchive.sources.imap_lexer import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,17 +110,8 @@ def _is_proper(mailbox: Mailbox) -> bool:
 
 def _mailbox(commands: Commands, namespaces: Sequence[tuple[bytes, bool]]) -> Mailbox | str:
     """Read one LIST line; a sentence instead of a mailbox if it makes no sense."""
-    lexer = commands.lexer
-    lexer.at = len(b"* LIST ")
-    try:
-        values = lexer.values()
-    except OversizedError:
-        raise
-    except ProtocolError:
-        commands.skip()
-        return "a line of the list of mailboxes could not be read and was skipped"
-    match values[:3]:
-        case [list() as attributes, (bytes() | None) as delimiter, bytes() as wire] if wire:
+    match commands.values(b"* LIST "):
+        case [list() as attributes, (bytes() | None) as delimiter, bytes() as wire, *_] if wire:
             pass
         case _:
             return "a line of the list of mailboxes could not be read and was skipped"

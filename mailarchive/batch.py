@@ -235,8 +235,6 @@ class Batch:
         mailbox, status = self._mailbox, self._status
         self._introduce(mailbox, status.uidvalidity)
         common = {"type": "archived", "mailbox": mailbox.name, "uidvalidity": status.uidvalidity}
-        if status.uidvalidity is None:
-            del common["uidvalidity"]
         self.manifest.write_all(common, itertools.starmap(_line, entries))
         self.manifest.sync()
 

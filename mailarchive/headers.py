@@ -146,9 +146,7 @@ def judged(head: bytes, size: int) -> tuple[str, str]:
     """Give both `ident` and `hold` of a message, for the price of one look at its header."""
     # Once for every message that is fetched, so nothing is unfolded or copied that nobody asks for.
     block = _block(head)
-    found: dict[bytes, list[bytes]] = {}
-    for name, value in _pattern(_JUDGED).findall(b"\n" + block):
-        found.setdefault(name.lower(), []).append(value)
+    found = _folded(block, _JUDGED)
     ident = _ident(found)
     if not size or not (_ANY_FIELD.match(block, 0, _GATE) or _ANY_FIELD.search(_block(head[:_GATE]))):
         return ident, "no header"
@@ -161,10 +159,7 @@ def judged(head: bytes, size: int) -> tuple[str, str]:
 def _is_placeholder(found: dict[bytes, list[bytes]]) -> bool:
     senders = found.get(b"from", ())
     # Most senders need not be decoded, nor even unfolded, to see that they are somebody else.
-    for each in senders:
-        if b"=?" in each or not each.isascii() or b"microsoft" in each.lower():
-            break
-    else:
+    if not any(b"=?" in each or not each.isascii() or b"microsoft" in each.lower() for each in senders):
         return False
     sender = _joined([_unfolded(value) for value in senders])
     # The note is translated, so a sender of that name without any address is enough. Mail about such a note, or with
@@ -200,10 +195,15 @@ def _values(head: bytes, names: Collection[bytes]) -> dict[bytes, list[bytes]]:
 
 def _found(block: bytes, wanted: frozenset[bytes]) -> dict[bytes, list[bytes]]:
     """Give the values of fields, by their names in small letters, of a header without its empty line."""
-    found: dict[bytes, list[bytes]] = {name: [] for name in wanted}
-    if wanted:
-        for name, value in _pattern(wanted).findall(b"\n" + block):
-            found[name.lower()].append(_unfolded(value))
+    folded = _folded(block, wanted) if wanted else {}
+    return {name: [_unfolded(value) for value in folded.get(name, ())] for name in wanted}
+
+
+def _folded(block: bytes, wanted: frozenset[bytes]) -> dict[bytes, list[bytes]]:
+    """Give the values as they stand in the header, of those fields that it has."""
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in _pattern(wanted).findall(b"\n" + block):
+        found.setdefault(name.lower(), []).append(value)
     return found
 
 
@@ -215,11 +215,8 @@ def _ident(found: dict[bytes, list[bytes]]) -> str:
     """Sum up the values of the probe, folded or not."""
     text = b""
     for name in _PROBE:
-        values = found.get(name, ())
-        if len(values) > 1:  # what is translated twice stays as it is
-            values = sorted(value.translate(_SMALL, _NOT_LETTERS) for value in values)
-        for value in values:
-            if letters := value.translate(_SMALL, _NOT_LETTERS):
+        for letters in sorted([value.translate(_SMALL, _NOT_LETTERS) for value in found.get(name, ())]):
+            if letters:
                 text += b"%b:%b\n" % (name, letters)
     return sha256(text).hexdigest()[:32] if text else ""
 

@@ -12,7 +12,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from mailarchive.archives import durable
-from mailarchive.archives.filed import FIRST, Filed
+from mailarchive.archives.filed import FIRST, REST, Filed
 from mailarchive.archives.uidlist import KEYWORDS, Keywords, is_keyword
 from mailarchive.digests import digested
 from mailarchive.errors import ArchiveError, MissingError
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mailarchive.model import Digest
 
 _FIRST: Final = re.compile(FIRST)
-NAME: Final = re.compile(r"([0-9]{1,12}\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=[0-9]{1,12})(?:[:;!]2,[^/]*)?")
-"""The first part of a name, its digits of the digest, and what mail programs may change."""
+NAME: Final = re.compile(f"({FIRST}){REST}")
+"""A whole name of ours: its first part, what that is made of, and what mail programs may change."""
 
 FOLDER: Final = "maildirfolder"
 """In every mailbox of a Maildir++ but INBOX."""

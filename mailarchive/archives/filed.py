@@ -28,10 +28,11 @@ _SUBS: Final = ("", "cur", "new")
 _NUMBERS: Final = {sub: number for number, sub in enumerate(_SUBS)}
 FIRST: Final = r"([0-9]{1,12})\.([0-9a-f]{64}|[0-9a-f]{32})\.mailarchive,S=([0-9]{1,12})"
 """What a name of ours begins with: seconds, digits of the digest, octets."""
-_REST: Final = r"((?:[:;!]2,[^/]*)?)"
-_NAME: Final = re.compile(FIRST + _REST)
+REST: Final = r"((?:[:;!]2,[^/]*)?)"
+"""What may stand behind that: flags, which mail programs change."""
+_NAME: Final = re.compile(FIRST + REST)
 _USUAL: Final = re.compile(
-    r"([1-3][0-9]{9}|[1-9][0-9]{0,8}|0)\.([0-9a-f]{32})\.mailarchive,S=(0|[1-9][0-9]{0,8})" + _REST
+    r"([1-3][0-9]{9}|[1-9][0-9]{0,8}|0)\.([0-9a-f]{32})\.mailarchive,S=(0|[1-9][0-9]{0,8})" + REST
 )
 """Of such the numbers make the name again, and they fit."""
 _DIGEST: Final = 16

@@ -190,7 +190,7 @@ class MaildirArchive(Records):
     def hint(self, location: Location) -> str:
         """Give what a location itself tells of the digest."""
         parts = NAME.fullmatch(location.rpartition("/")[2])
-        return f"sha256:{parts.group(2) if parts else ''}"
+        return f"sha256:{parts.group(3) if parts else ''}"
 
     def scan(self) -> Iterator[tuple[tuple[str, ...], Location]]:
         """Give every message: the parts of its folder and its location."""
@@ -228,8 +228,6 @@ class MaildirArchive(Records):
                 if waiting[0] == digest:
                     return _Choice(waiting[1], already=True)
                 continue
-            if box.files.get(hexes) is None:
-                return _Choice(self._name(box, hexes, message, size))
             found = box.digest_of(hexes)
             if found == digest:
                 place = box.files.get(hexes)
@@ -248,9 +246,7 @@ class MaildirArchive(Records):
             self._set_aside(box, choice.damaged)
         name = choice.name
         epoch, hexes, _ = name.split(".", 2)
-        # A date before 1970 is left out.
-        known = epoch != "0" or (message.internal_date is not None and message.internal_date.timestamp() >= 0)
-        box.batch.keep(draft, name, int(epoch) if known else None)
+        box.batch.keep(draft, name, int(epoch) if _has_date(message) else None)
         box.pending[hexes] = (digest, name)
 
     def _second(self, box: Box, choice: _Choice, stored: StoredMessage) -> Draft:
@@ -368,6 +364,11 @@ class MaildirArchive(Records):
 @lru_cache(maxsize=256)
 def _system_letters(flags: frozenset[str]) -> str:
     return "".join(sorted(FLAG_LETTERS[flag] for flag in flags if flag in FLAG_LETTERS))
+
+
+def _has_date(message: RemoteMessage) -> bool:
+    """Tell whether a file can have the date of a message: one before 1970 is left out."""
+    return message.internal_date is not None and message.internal_date.timestamp() >= 0
 
 
 def _pour(incoming: Incoming, draft: Draft) -> tuple[Digest, int, bytes]:

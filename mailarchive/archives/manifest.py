@@ -40,12 +40,11 @@ class RunManifest:
 
         A line says at which second it was written, unless that is the one of the line before.
         """
-        known = {name: value for name, value in fields.items() if value is not None}
-        self._append(known, "{")
+        self._append(_known(fields), "{")
 
     def write_all(self, common: Mapping[str, object], rows: Iterable[dict[str, object]]) -> None:
-        """Append a line for each row, which begins with what all of them have in common; None is not left out."""
-        begin = _ENCODER.encode(common).removesuffix("}") + ","
+        """Append a line for each row, which begins with what all of them have in common; rows hold no None."""
+        begin = _ENCODER.encode(_known(common)).removesuffix("}") + ","
         for row in rows:
             self._append(row, begin)
 
@@ -150,6 +149,10 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _known(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _plain(value: object) -> object:

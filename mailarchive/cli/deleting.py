@@ -285,11 +285,9 @@ def _chooses(selection: Selection, policy: Policy) -> bool:
     The mailboxes of the configuration say where mail is archived from, and --limit how much at once; neither says that
     it may go. A pattern that only excludes says what may not.
     """
-    tests = (policy.before, policy.after, policy.larger_than, policy.smaller_than, policy.seen, policy.flagged)
-    amounts = (policy.free, policy.keep_under)
+    amounts = policy.free is not None or policy.keep_under is not None
     named = any(not pattern.startswith("!") for pattern in selection.options["mailbox"])
-    criteria = bool(policy.headers or policy.imap_search)
-    return named or criteria or any(each is not None for each in (*tests, *amounts))
+    return named or amounts or bool(policy.imap_search) or not policy.takes_all
 
 
 def _refuse_the_future(policy: Policy, now: datetime) -> None:

@@ -356,20 +356,18 @@ def judged(package: Path, tests: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=280,
     )
 
 
 @pytest.fixture(scope="module")
 def verdicts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
-    """Judge every chosen case, as many at once as there are processors; the tests wait for their own."""
-    cases = [item.callspec.params.get("case") for item in request.session.items if hasattr(item, "callspec")]
+    """Judge every chosen case once, in the order of the tests, as many at once as there are processors."""
+    waiting = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    chosen = {item.callspec.params["case"] for item in waiting if "verdicts" in item.fixturenames}
+    cases: list[Rule | str] = [*FILES, *RULES]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield {
-            case: pool.submit(judge, case, tmp_path_factory.mktemp("rules"))
-            for case in cases
-            if case in (*FILES, *RULES)
-        }
+        yield {case: pool.submit(judge, case, tmp_path_factory.mktemp("rules")) for case in cases if case in chosen}
 
 
 def judge(case: Rule | str, folder: Path) -> str:
@@ -390,6 +388,7 @@ def test_a_rule_stands_where_it_did(case: Rule) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("case", FILES)
 def test_with_all_rules_the_copy_is_sound(case: str, verdicts: Verdicts) -> None:
     """Else the tests below would prove nothing."""
@@ -398,6 +397,7 @@ def test_with_all_rules_the_copy_is_sound(case: str, verdicts: Verdicts) -> None
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("case", RULES, ids=lambda each: each.name)
 def test_without_a_rule_a_test_goes_red(case: Rule, verdicts: Verdicts) -> None:
     """The tests fail, and they fail as tests: the package can still be imported."""

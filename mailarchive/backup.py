@@ -66,14 +66,14 @@ def backup(
         clock: Seconds of a monotonic clock.
         dry_run: End after the plan; nothing is changed anywhere.
         deletion: What the user asked to be deleted; None for nothing.
-        later: Where a batch is made durable while the next one comes.
+        later: Where a batch is made durable, or copies are read back, while the server is busy.
 
     Raises:
         UsageError: The selection names a mailbox that is not there, or asks for what this server cannot do.
         ConfigError: The same, where it was the configuration that asked.
         Other errors do not leave: they end the run and stand in the result.
     """
-    work = Work(run, archive, catalogue, policy, report, stop, later=later)
+    work = Work(run, archive, catalogue, policy, report, stop, later=later, clock=clock)
 
     def step(part: MailboxPlan, manifest: Manifest, remover: Remover | None) -> None:
         name = part.mailbox.name

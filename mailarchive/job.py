@@ -73,7 +73,8 @@ class Work:
         stranded: Messages that an interrupted deletion has left in the trash (Gmail).
         how: How the run deletes; None if it does not.
         archived_before: Only what was archived at or before this instant is deleted; None for any.
-        later: Where a batch is made durable while the next one comes.
+        later: Where a batch is made durable, or copies are read back, while the server is busy.
+        clock: Seconds of a monotonic clock.
         to_fetch: Octets that the plan fetches, as announced.
         lost: Whether the disk has failed under a batch in this run; the second time ends it.
     """
@@ -95,6 +96,7 @@ class Work:
     how: How | None = None
     archived_before: datetime | None = None
     later: Later = at_once
+    clock: Callable[[], float] = lambda: 0.0
     to_fetch: int = 0
     lost: bool = False
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mailarchive.course import Course
 from mailarchive.events import MailboxFinished
 from mailarchive.job import Work
+from mailarchive.ports import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mailarchive.model import Run
     from mailarchive.plan import MailboxPlan
     from mailarchive.policy import Policy
-    from mailarchive.ports import Archive, Catalogue, Manifest, Source, Stop
+    from mailarchive.ports import Archive, Catalogue, Later, Manifest, Source, Stop
     from mailarchive.removal import Remover
 
 
@@ -36,6 +37,7 @@ def prune(
     clock: Callable[[], float],
     deletion: Deletion,
     dry_run: bool = False,
+    later: Later = at_once,
 ) -> Finished:
     """Delete what the policy picks and the archive holds.
 
@@ -50,11 +52,12 @@ def prune(
         clock: Seconds of a monotonic clock.
         deletion: How, and who says yes.
         dry_run: End after the plan; nothing is changed anywhere.
+        later: Where copies are read back while the server is busy.
 
     Raises:
         UsageError, ConfigError: What was asked for cannot be on this server. Other errors stand in the result.
     """
-    work = Work(run, archive, catalogue, policy, report, stop)
+    work = Work(run, archive, catalogue, policy, report, stop, later=later, clock=clock)
 
     def step(part: MailboxPlan, _manifest: Manifest, remover: Remover | None) -> None:
         name = part.mailbox.name

@@ -18,6 +18,7 @@ from mailarchive.expunge import Guards, How, Refusal
 from mailarchive.extras import CanRenew, HasQuota
 from mailarchive.model import ALL, ItemState, Method, in_order, named
 from mailarchive.policy import Keep
+from mailarchive.proving import ReadAhead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mailarchive.model import UID, UIDL, Quota
     from mailarchive.plan import MailboxPlan
     from mailarchive.ports import ExpungeResult, Manifest, Source, WritableMailbox
+    from mailarchive.proving import Copies
 
 BATCH = 500
 """Messages that are proved, intended and removed together."""
@@ -99,8 +101,8 @@ class Remover:
             try:
                 if broken:
                     ward.resume(self.settle(ward.name))
-                with self.source.select(ward.part.mailbox) as box:
-                    ward.empty(box)
+                with ward.copies() as proven, self.source.select(ward.part.mailbox) as box:
+                    ward.empty(box, proven)
             except AccountError as error:
                 if not isinstance(self.source, CanRenew):
                     raise
@@ -158,14 +160,18 @@ class _Ward:
         for uid in in_order(self.left & set(self.part.stays)):
             self._keep_one(uid, self.part.stays[uid], "", calm=True)
 
-    def empty(self, box: WritableMailbox) -> None:
-        """Work through what is left, in steps."""
-        if box.status.uidvalidity != self.part.status.uidvalidity:
-            raise RenumberedError
+    def copies(self) -> ReadAhead:
+        """Have the copies of what is left read back, batch by batch."""
         waiting = in_order(self.left)
         # Where a session is short, the plan has cut the pieces, and a session ends with each.
         most = BATCH if self.remover.source.capabilities.chunk is None else max(1, len(waiting))
-        for first in range(0, len(waiting), most):
+        return ReadAhead(self.work, self.part, (waiting[at : at + most] for at in range(0, len(waiting), most)))
+
+    def empty(self, box: WritableMailbox, proven: Iterable[Copies]) -> None:
+        """Work through what is left, in steps."""
+        if box.status.uidvalidity != self.part.status.uidvalidity:
+            raise RenumberedError
+        for copies in proven:
             if self.work.stop() is not None:
                 self.keep(self.left, Refusal.NOT_REACHED)
             elif self.remover.enough():
@@ -173,7 +179,9 @@ class _Ward:
             elif held := self.remover.held or self.work.held.get(self.name, ""):
                 self.keep(self.left, Refusal.GUARD, held)
             else:
-                self._step(box, waiting[first : first + most])
+                self._step(box, copies)
+                continue
+            return
 
     def keep(self, uids: Iterable[UID | UIDL], reason: Refusal | Keep, detail: str = "") -> None:
         """Keep messages for one reason."""
@@ -189,11 +197,11 @@ class _Ward:
             self.work.codes.add(ExitCode.PARTIAL)
         self.work.report(Kept(self.name, uid, reason, detail))
 
-    def _step(self, box: WritableMailbox, uids: Sequence[UID | UIDL]) -> None:
-        """Prove, order and remove some of them (D2 to D8)."""
+    def _step(self, box: WritableMailbox, copies: Copies) -> None:
+        """Examine, order and remove a batch (D2 to D8)."""
         limits = Guards(archived_before=self.remover.archived_before)
         examiner = Examiner(self.work, self.part, box, self._how(), limits)
-        order, refused = examiner.decide(uids)
+        order, refused = examiner.decide(copies)
         self.remover.held = self.remover.held or examiner.trouble
         for each in refused:
             self.keep([each.uid], each.reason, each.detail)

@@ -171,15 +171,15 @@ class Directory:
         try:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd)
             try:
-                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                found = os.fstat(fd)
+                if not stat.S_ISREG(found.st_mode):
                     raise ArchiveError(f"{path} is no regular file")
                 if cold and hasattr(os, "posix_fadvise"):
                     os.posix_fadvise(fd, start, length or 0, os.POSIX_FADV_DONTNEED)
-                left = length
-                while piece := os.pread(fd, PIECE if left is None else min(PIECE, left), start):
+                end = found.st_size if length is None else min(found.st_size, start + length)
+                while start < end and (piece := os.pread(fd, min(PIECE, end - start), start)):
                     yield piece
                     start += len(piece)
-                    left = left if left is None else left - len(piece)
             finally:
                 os.close(fd)
         except OSError as error:

@@ -187,18 +187,20 @@ def run_prune(
     assert deletion is not None
 
     def job(source: Source, archive: Archive, catalogue: Catalogue) -> Finished:
-        return prune(
-            source,
-            archive,
-            catalogue,
-            policy=task.policy,
-            run=task.run,
-            report=screen,
-            stop=interrupt,
-            clock=time.monotonic,
-            dry_run=dry_run,
-            deletion=deletion,
-        )
+        with Background() as background:
+            return prune(
+                source,
+                archive,
+                catalogue,
+                policy=task.policy,
+                run=task.run,
+                report=screen,
+                stop=interrupt,
+                clock=time.monotonic,
+                dry_run=dry_run,
+                deletion=deletion,
+                later=background,
+            )
 
     purpose = Purpose.READ if dry_run else Purpose.DELETE
     return _carry_out(job, target, task.run, screen, interrupt, purpose=purpose, dry_run=dry_run, must_exist=True)

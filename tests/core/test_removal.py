@@ -40,12 +40,12 @@ from tests.jobs import (
     there,
     yes,
 )
-from tests.memory import MemoryMessage, Steps
+from tests.memory import MemoryMailbox, MemoryMessage, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mailarchive.model import Location
+    from mailarchive.model import UIDL, Location
 
 
 @pytest.fixture
@@ -232,6 +232,20 @@ def test_flags_that_change_while_copies_are_read_count(world: World) -> None:
     finished, said = run_backup(*world.ports, deletion=yes())
     assert kept(said) == {("INBOX", 2): "flagged"}
     assert (there(world.source), finished.exit_code) == ([2, 5], ExitCode.DONE)
+
+
+def test_flags_that_change_while_other_things_are_asked_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look is the last question before the order."""
+    marked = MemoryMailbox.marked
+
+    def flagging(box: MemoryMailbox) -> frozenset[UID | UIDL]:
+        world.source.boxes["INBOX"][UID(2)].flags |= {FLAGGED}
+        return marked(box)
+
+    monkeypatch.setattr(MemoryMailbox, "marked", flagging)
+    _, said = run_prune(*world.archived().ports, policy=Policy(before=CUT, mailboxes=("INBOX",)))
+    assert kept(said) == {("INBOX", 2): "flagged"}
+    assert there(world.source) == [2, 5]
 
 
 def test_what_the_search_keys_of_the_user_find_no_more_stays(world: World) -> None:

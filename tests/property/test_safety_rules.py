@@ -27,6 +27,7 @@ PACKAGE = ROOT / "mailarchive"
 EXPUNGE = "tests/core/test_expunge.py"
 REMOVAL = "tests/core/test_removal.py"
 FAULTS = "tests/core/test_removal_faults.py"
+PROVING = "tests/core/test_proving.py"
 RETRY = "tests/core/test_retry.py"
 PRUNE = "tests/core/test_prune.py"
 RECONCILE = "tests/core/test_reconcile.py"
@@ -86,11 +87,21 @@ RULES = [
     ),
     rule(
         "C2: the copy is read, not believed",
-        "examining.py",
+        "proving.py",
         "read_back(self._work.archive, row.location)[0]",
         "row.digest",
         REMOVAL,
     ),
+    rule("C2: what is being read is waited for", "proving.py", "self._wait()\n        if", "if", PROVING),
+    rule("C2: what was read long ago is read again", "proving.py", "> FRESH", "< 0", PROVING),
+    rule(
+        "C2: trouble holds what was read before",
+        "examining.py",
+        "if order is not None and self.trouble:",
+        "if False:",
+        PROVING,
+    ),
+    rule("C2: damage counts whatever else is said", "examining.py", "if copies.damaged:", "if False:", PROVING),
     rule("C3: read-only mailboxes are left", "expunge.py", "if not status.writable:", "if False:", EXPUNGE),
     rule("C3: UIDs that do not stay mean nothing", "expunge.py", "if not status.uids_stick:", "if False:", EXPUNGE),
     rule(
@@ -228,22 +239,19 @@ RULES = [
         FAULTS,
     ),
     Rule(
-        "the last look is the one that counts",
+        "the look comes after all else that is asked",
         "examining.py",
         (
-            (
-                "_, _, refused = self._looked(uids, rows)",
-                "_, _, refused = self._seen = self._looked(uids, rows)",
-            ),
-            ("seen, twice, _ = self._looked(uids, rows)", "seen, twice, _ = self._seen"),
+            ("        seen, twice = look(box, copies.uids)\n", ""),
+            ("        marked = box", "        seen, twice = look(box, copies.uids)\n        marked = box"),
         ),
         REMOVAL,
     ),
     rule(
         "the alarm of the last look stops the mailbox",
         "examining.py",
-        "rows, proofs)\n        self._alarm(refused)",
-        "rows, proofs)",
+        "self._alarm(refused)",
+        "pass",
         FAULTS,
     ),
     rule("a held mailbox is left", "removal.py", " or part.held", "", PRUNE),

@@ -113,8 +113,7 @@ class ImapSource:
         NetEase (163.com, 126.com) lets nobody open a mailbox who has not.
         """
         if "ID" in self.announced:
-            with contextlib.suppress(Refused):
-                self._commands.run(b"ID", b'("name" "mailarchive" "version" "%s")' % __version__.encode("ascii"))
+            self._commands.mention(b"ID", b'("name" "mailarchive" "version" "%s")' % __version__.encode("ascii"))
 
     @property
     def announced(self) -> frozenset[str]:

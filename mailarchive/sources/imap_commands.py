@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailarchive.errors import ArchiveError, LaterError, MailboxError, ProtocolError, SignInError, UnreachableError
@@ -109,6 +110,7 @@ class Commands:
         self.completed = b""
         self.compress_asked = False
         self._tags: deque[tuple[bytes, int]] = deque()
+        self._unheeded: set[bytes] = set()
         self._number = 0
         self.alerts: list[str] = list(session.alerts)
         self.oddities: list[str] = []
@@ -119,8 +121,8 @@ class Commands:
 
     @property
     def busy(self) -> bool:
-        """Whether an answer has not been read to its end; the line is then good for nothing else."""
-        return bool(self._tags)
+        """Whether an answer that matters has not been read to its end; the line is then good for nothing else."""
+        return len(self._tags) > len(self._unheeded)
 
     def send(self, command: bytes, arguments: bytes = b"") -> None:
         """Send one command.
@@ -132,6 +134,11 @@ class Commands:
         self.gate.check(command, arguments)
         self.wire.send(b"%s %s%s%s\r\n" % (self._tag(), command, b" " if arguments else b"", arguments))
 
+    def mention(self, command: bytes, arguments: bytes) -> None:
+        """Send a command whose answer does not matter; it is read before that of the next one."""
+        self.send(command, arguments)
+        self._unheeded.add(self._tags[-1][0])
+
     def send_literals(self, command: bytes, literals: Iterable[Literal]) -> None:
         """Send one command that ends in literals, each with its arguments (RFC 9051 section 4.3, RFC 7888).
 
@@ -140,6 +147,7 @@ class Commands:
             ArchiveError: The chunks were not `size` octets; the line is closed.
             Whatever `chunks` raises; the line is closed, as the next command would become a part of the literal.
         """
+        self._heed()
         tag = b""
         for literal in literals:
             self.gate.check(command, literal.arguments)
@@ -206,6 +214,7 @@ class Commands:
             UnreachableError, LaterError: The server said BYE.
             ProtocolError: The answer makes no sense, or never ends.
         """
+        self._heed()
         self._left, self._before = UNTAGGED if most is None else most, self.wire.received - self.bodies
         return self._answers(self._tags[0][0])
 
@@ -296,11 +305,19 @@ class Commands:
     def drain(self) -> None:
         """Read the answers that are still on their way and drop them; a refusal among them says nothing new."""
         while self.busy:
-            try:
-                for _ in self.answers():
-                    self.skip()
-            except Refused:
-                pass
+            self._drop()
+
+    def _heed(self) -> None:
+        """Read the answers that do not matter and come before all others."""
+        while self._tags and (tag := self._tags[0][0]) in self._unheeded:
+            self._unheeded.remove(tag)
+            self._drop()
+
+    def _drop(self) -> None:
+        """Read the oldest answer, whatever it says."""
+        with suppress(Refused):
+            for _ in self.answers():
+                self.skip()
 
     def _finish(self, tag: bytes, line: bytes) -> None:
         found = _TAGGED.match(line)

@@ -40,6 +40,7 @@ _LATER = re.compile(
 )
 _PRIVACY = re.compile(r"\[PRIVACYREQUIRED\]", re.IGNORECASE)
 _CAPABILITY = re.compile(rb"\* CAPABILITY ([ -~]*?)\r?\n\Z", re.IGNORECASE)
+_TOLD = re.compile(rb"(?:\* CAPABILITY ([ -~]+?)\r?\n\Z|[^*+\s]\S* OK \[CAPABILITY ([ -\\^-~]+)\])", re.IGNORECASE)
 _ALERT = re.compile(rb"\S+ (?:OK|NO|BAD) \[ALERT\](.*)", re.IGNORECASE)
 # One literal and no more: text of a server that goes on like Python could take all the parser's memory.
 _SHOWN = re.compile(r"""b(?:'(?:[^'\\]++|\\.)*+'|"(?:[^"\\]++|\\.)*+")""")
@@ -69,6 +70,7 @@ class _OverWire(imaplib.IMAP4):
         self._wire = wire
         self._lines = 0
         self.alerts: list[str] = []
+        self.told: frozenset[str] = frozenset()
         super().__init__()
 
     def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:  # noqa: ARG002
@@ -89,10 +91,13 @@ class _OverWire(imaplib.IMAP4):
         line = self._wire.readline(65536)
         if len(self.alerts) < ALERTS and (alert := _ALERT.match(line)):
             self.alerts.append(self._wire.words(alert.group(1).strip()))
+        if told := _TOLD.match(line):
+            self.told = frozenset((told.group(1) or told.group(2)).decode("ascii").upper().split())
         return line
 
     def send(self, data: bytes) -> None:  # type: ignore[override] # typeshed names the buffer type only
         """Send a command."""
+        self.told = frozenset()
         self._wire.send(data)
 
     def shutdown(self) -> None:
@@ -125,6 +130,17 @@ class _Client(imapclient.IMAPClient):  # type: ignore[misc] # imapclient ships n
         return alerts
 
     @property
+    def offered(self) -> frozenset[str]:
+        """What the server said that it can do when it was asked, right after its greeting."""
+        return frozenset(self._imap.capabilities)
+
+    @property
+    def told(self) -> frozenset[str]:
+        """What the last answer says unasked that the server can do (RFC 9051 section 6.2.2); empty if nothing."""
+        told: frozenset[str] = self._imap.told
+        return told
+
+    @property
     def bye(self) -> str:
         """What the server said with BYE, if it did."""
         said = self._imap.untagged_responses.get("BYE")
@@ -153,7 +169,7 @@ def sign_in(address: ServerAddress, secret: Secret | str, trust: Trust) -> Sessi
     try:
         client = _prepare(wire, address, trust)
         _authenticate(wire, client, address, secret)
-        return Session(wire, address, _capability(wire), tuple(client.alerts))
+        return Session(wire, address, client.told or _capability(wire), tuple(client.alerts))
     except BaseException:
         wire.close()
         raise
@@ -221,6 +237,7 @@ def _greet(wire: Wire) -> _Client:
     try:
         with _understood(wire), greeting(wire):
             client = _Client(wire)
+            wire.note_round_trip()
     except imaplib.IMAP4.error as error:
         said = wire.words(str(error))
         # A lost line is an error of ours, so what imaplib calls an abort is a BYE, or an answer out of place.
@@ -267,7 +284,8 @@ def _capability(wire: Wire) -> frozenset[str]:
 
 
 def _authenticate(wire: Wire, client: _Client, address: ServerAddress, secret: Secret) -> None:
-    offered = _capability(wire)
+    # What it said before TLS stood does not count.
+    offered = _capability(wire) if address.security is Security.STARTTLS else client.offered
     bearer = _Bearer(address, secret, offered) if secret.is_token else None
     try:
         with _understood(wire):

@@ -115,8 +115,7 @@ OPENED = [
 QUOTAS = [b'* QUOTAROOT INBOX ""\r\n* QUOTA "" (STORAGE 10 512 MESSAGE 5 {2}\r\n10)\r\n' + OK]
 TAG = imaplib.Int2AP(4096)
 """What imaplib begins its tags with, where it draws this number."""
-ASKED = b"* CAPABILITY IMAP4rev1\r\n" + TAG + b"0 OK x\r\n"
-HELLO = b"* OK hi\r\n" + ASKED + b"* CAPABILITY IMAP4rev1 %s\r\nCAP OK x\r\n"
+HELLO = b"* OK hi\r\n* CAPABILITY IMAP4rev1 %s\r\n" + TAG + b"0 OK x\r\n"
 END = b"* CAPABILITY IMAP4rev1 QUOTA\r\nCAP OK x\r\n"
 SIGN_INS = [
     HELLO % b"AUTH=PLAIN" + b"+ \r\n" + TAG + b"1 OK in\r\n" + END,

@@ -202,9 +202,9 @@ IMAP_SILENT: dict[str, tuple[Security, bytes, list[bytes]]] = {
     "what it can do": (Security.NONE, GREETING, [b"", b""]),
     "STARTTLS": (Security.STARTTLS, GREETING, [STARTTLS, STARTTLS, b""]),
     "handshake after STARTTLS": (Security.STARTTLS, GREETING, [STARTTLS, STARTTLS, b"TAG OK go\r\n", b""]),
-    "challenge": (Security.NONE, GREETING, [PLAIN, PLAIN, b"", b""]),
-    "sign-in": (Security.NONE, GREETING, [PLAIN, PLAIN, b"+ \r\n", b""]),
-    "after the sign-in": (Security.NONE, GREETING, [PLAIN, PLAIN, b"+ \r\n", b"TAG OK in\r\n", b""]),
+    "challenge": (Security.NONE, GREETING, [PLAIN, b"", b""]),
+    "sign-in": (Security.NONE, GREETING, [PLAIN, b"+ \r\n", b""]),
+    "after the sign-in": (Security.NONE, GREETING, [PLAIN, b"+ \r\n", b"TAG OK in\r\n", b""]),
 }
 CAPA = (r"^CAPA$", b"+OK\r\nSTLS\r\nUSER\r\n.\r\n")
 POP_SILENT: dict[str, tuple[Security, bytes, list[tuple[str, bytes]]]] = {
@@ -468,7 +468,7 @@ def test_f016_a_referral_is_not_followed(tmp_path: Path) -> None:
         other.settimeout(0.2)
         port = other.getsockname()[1]
         no = f"TAG NO [REFERRAL imap://127.0.0.1:{port}/] try \x1b[2J there\r\n".encode()
-        with Talker(GREETING, [PLAIN, PLAIN, b"+ \r\n", no]) as server:
+        with Talker(GREETING, [PLAIN, b"+ \r\n", no]) as server:
             url = f"imap+insecure://kim@127.0.0.1:{server.port}"
             result = mailarchive("backup", url, "--to", tmp_path / "a", password=PASSWORD)
         with pytest.raises(TimeoutError):

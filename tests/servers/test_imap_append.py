@@ -99,6 +99,15 @@ def test_the_octets_go_out_as_they_are(capability: tuple[str, ...], size: int, w
     assert server.literals == [raw]
 
 
+@pytest.mark.parametrize("said", [b"* ID NIL\r\nTAG OK done\r\n", b"TAG NO not now\r\n", b"TAG BAD what\r\n"])
+def test_an_answer_that_does_not_matter_is_read_before_a_literal_is_announced(said: bytes) -> None:
+    """That to ID, behind which the first command goes out at once."""
+    with restoring(("^ID ", said), (line(), GO), (line(), DONE), capability=("ID",)) as (server, source):
+        source.introduce()
+        assert source.append(BOX, message()) == 12
+    assert server.literals == [RAW]
+
+
 REFUSALS = [
     (b"NO [TOOBIG] 50 MB at most", MessageError),
     (b"NO [CANNOT] odd", MessageError),

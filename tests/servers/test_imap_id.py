@@ -51,13 +51,16 @@ def test_a_refusal_stops_nothing() -> None:
 
 
 def test_it_is_said_after_the_sign_in_and_before_anything_else() -> None:
-    """A server that hangs up over it is unreachable, and the line is closed."""
+    """A server that hangs up over it is unreachable, as soon as anything is asked of it."""
     able = b"* CAPABILITY IMAP4rev1 ID\r\nTAG OK done\r\n"
-    answers = [PLAIN, PLAIN, b"+ \r\n", b"TAG OK in\r\n", able]
+    answers = [PLAIN, b"+ \r\n", b"TAG OK in\r\n", able]
     with Talker(GREETING, [*answers, b"* BYE we do not like you\r\n"]) as server:
         address = ServerAddress("imap", Security.NONE, "127.0.0.1", server.port, "kim")
-        with pytest.raises(UnreachableError, match="we do not like you"):
-            connect(address, "secret", Trust())
+        with (
+            pytest.raises(UnreachableError, match="we do not like you"),
+            connect(address, "secret", Trust()) as source,
+        ):
+            source.mailboxes()
     assert b' ID ("name" "mailarchive"' in server.heard[-1]
     assert not any(b" ID " in line for line in server.heard[:-1])
 

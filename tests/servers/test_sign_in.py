@@ -93,7 +93,7 @@ def attempt(
 
 def test_plain_is_one_challenge_and_utf_8() -> None:
     """AUTHENTICATE PLAIN with the password as it is, and the capabilities of after."""
-    error, heard = attempt(GREETING, PLAIN, PLAIN, b"+ \r\n", b"TAG OK in\r\n", PLAIN)
+    error, heard = attempt(GREETING, PLAIN, b"+ \r\n", b"TAG OK in\r\n", PLAIN)
     assert error is None
     assert heard[-2] == base64.b64encode(f"\0kim\0{PASSWORD}".encode()) + b"\r\n"
     assert b"CAPABILITY" in heard[-1]
@@ -105,16 +105,36 @@ def test_f031_an_alert_before_tls_is_nobodys(
 ) -> None:
     """What is said until the sign-in is kept for the user, but not what anybody on the way could have said."""
     monkeypatch.setattr(imap_session, "_start_tls", lambda *_: None)
-    answers = (PLAIN, PLAIN, b"+ \r\n", b"* OK [ALERT] in\r\nTAG OK in\r\n", PLAIN)
+    # Within TLS it is asked once more what the server can do.
+    asked = [PLAIN, PLAIN] if security is Security.STARTTLS else [PLAIN]
+    answers = (*asked, b"+ \r\n", b"* OK [ALERT] in\r\nTAG OK in\r\n", PLAIN)
     with Talker(b"* OK [ALERT] before\r\n", answers) as server:
         session = sign_in(ServerAddress("imap", security, "127.0.0.1", server.port, "kim"), PASSWORD, Trust())
         session.wire.close()
     assert session.alerts == alerts
 
 
+@pytest.mark.parametrize(
+    ("said", "capability"),
+    [
+        (b"TAG OK [CAPABILITY IMAP4rev1 Move] in\r\n", {"IMAP4REV1", "MOVE"}),
+        (b"* CAPABILITY IMAP4rev1 MOVE\r\n* OK x\r\nTAG OK in\r\n", {"IMAP4REV1", "MOVE"}),
+        (b"* OK [CAPABILITY IMAP4rev1 MOVE] in\r\nTAG OK in\r\n", {"IMAP4REV1", "AUTH=PLAIN"}),
+        (b"TAG OK [CAPABILITY IMAP4rev1 MOVE\r\n", {"IMAP4REV1", "AUTH=PLAIN"}),
+    ],
+)
+def test_what_the_server_can_do_is_asked_unless_it_says_so(said: bytes, capability: set[str]) -> None:
+    """RFC 9051 section 6.2.2: the code in the OK to the sign-in, or a line before it, saves a question."""
+    with Talker(GREETING, [PLAIN, b"+ \r\n", said, PLAIN]) as server:
+        session = sign_in(ServerAddress("imap", Security.NONE, "127.0.0.1", server.port, "kim"), PASSWORD, Trust())
+        session.wire.close()
+    assert session.capability == capability
+    assert (b"CAPABILITY" in server.heard[-1]) is ("AUTH=PLAIN" in capability)
+
+
 def test_a_server_that_asks_again_and_again_hears_the_password_once() -> None:
     """A second challenge is answered with `*`, which ends the exchange."""
-    error, heard = attempt(GREETING, PLAIN, PLAIN, *[b"+ \r\n"] * 5)
+    error, heard = attempt(GREETING, PLAIN, *[b"+ \r\n"] * 5)
     coded = base64.b64encode(f"\0kim\0{PASSWORD}".encode()) + b"\r\n"
     assert heard.count(coded) == 1
     assert isinstance(error, MailarchiveError)
@@ -129,15 +149,15 @@ def test_a_server_that_asks_again_and_again_hears_the_password_once() -> None:
         (b"SSH-2.0-OpenSSH\r\n", [], ProtocolError),
         (b"", [], (ProtocolError, UnreachableError)),
         (b"* OK x\r\n" * 1500, [PLAIN], ProtocolError),
-        (GREETING, [b"TAG OK nothing\r\n"] * 2, ProtocolError),
-        (GREETING, [b"* CAPABILITY {5}\r\nhello\r\nTAG OK\r\n"] * 2, ProtocolError),
-        (GREETING, [PLAIN, b"* CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=XMAGIC\r\nTAG OK\r\n"], SignInError),
-        (GREETING, [PLAIN, PLAIN, b"TAG NO [AUTHENTICATIONFAILED] GOODBYE\r\n"], SignInError),
-        (GREETING, [PLAIN, PLAIN, b"TAG NO [UNAVAILABLE] later\r\n"], LaterError),
-        (GREETING, [PLAIN, PLAIN, b"TAG NO [PRIVACYREQUIRED] TLS\r\n"], UnreachableError),
-        (GREETING, [PLAIN, PLAIN, b"* BYE Temporary problem\r\nTAG NO no\r\n"], LaterError),
-        (GREETING, [PLAIN, PLAIN, b"rubbish\r\n"], ProtocolError),
-        (GREETING, [PLAIN, PLAIN, b"* X {" + b"9" * 5000 + b"}\r\n"], ProtocolError),
+        (GREETING, [b"TAG OK nothing\r\n"], ProtocolError),
+        (GREETING, [b"* CAPABILITY {5}\r\nhello\r\nTAG OK\r\n"], ProtocolError),
+        (GREETING, [b"* CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=XMAGIC\r\nTAG OK done\r\n"], SignInError),
+        (GREETING, [PLAIN, b"TAG NO [AUTHENTICATIONFAILED] GOODBYE\r\n"], SignInError),
+        (GREETING, [PLAIN, b"TAG NO [UNAVAILABLE] later\r\n"], LaterError),
+        (GREETING, [PLAIN, b"TAG NO [PRIVACYREQUIRED] TLS\r\n"], UnreachableError),
+        (GREETING, [PLAIN, b"* BYE Temporary problem\r\nTAG NO no\r\n"], LaterError),
+        (GREETING, [PLAIN, b"rubbish\r\n"], ProtocolError),
+        (GREETING, [PLAIN, b"* X {" + b"9" * 5000 + b"}\r\n"], ProtocolError),
     ],
 )
 def test_each_refusal_is_the_right_error(
@@ -160,7 +180,7 @@ def test_each_refusal_is_the_right_error(
 )
 def test_f021_a_server_that_repeats_the_password(echo: bytes) -> None:
     """Raw, quoted, or in base64."""
-    error, _ = attempt(GREETING, PLAIN, PLAIN, b"TAG NO bad " + echo + b" here\r\n")
+    error, _ = attempt(GREETING, PLAIN, b"TAG NO bad " + echo + b" here\r\n")
     assert isinstance(error, SignInError)
     shown = error.message + error.hint
     assert "here" in shown
@@ -174,7 +194,7 @@ def test_a_quoted_password_is_masked_on_a_server_with_login_only() -> None:
     password = 'pa"ss\\word'
     only = b"* CAPABILITY IMAP4rev1\r\nTAG OK done\r\n"
     echo = password.replace("\\", "\\\\").replace('"', '\\"').encode()
-    error, heard = attempt(GREETING, only, only, b'TAG NO bad LOGIN "me" "' + echo + b'"\r\n', password=password)
+    error, heard = attempt(GREETING, only, b'TAG NO bad LOGIN "me" "' + echo + b'"\r\n', password=password)
     assert isinstance(error, SignInError)
     assert b"LOGIN" in heard[-1]
     assert "***" in error.message

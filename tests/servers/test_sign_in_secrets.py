@@ -71,7 +71,7 @@ def attempt(
 
 def test_a_token_goes_by_oauthbearer_where_it_is_offered(vault: Vault) -> None:
     """The standard one first; nothing is sent before the server asks."""
-    error, heard, port = attempt(vault, BOTH, BOTH, b"+ \r\n", IN, BOTH)
+    error, heard, port = attempt(vault, BOTH, b"+ \r\n", IN, BOTH)
     assert error is None
     assert heard[-3].endswith(b"AUTHENTICATE OAUTHBEARER\r\n")
     assert heard[-2].strip() == bearer(port)
@@ -79,7 +79,7 @@ def test_a_token_goes_by_oauthbearer_where_it_is_offered(vault: Vault) -> None:
 
 def test_a_token_goes_by_xoauth2_where_only_that_is_offered(vault: Vault) -> None:
     """As Microsoft has it."""
-    error, heard, _ = attempt(vault, ONLY, ONLY, b"+ \r\n", IN, ONLY)
+    error, heard, _ = attempt(vault, ONLY, b"+ \r\n", IN, ONLY)
     assert error is None
     assert heard[-3].endswith(b"AUTHENTICATE XOAUTH2\r\n")
     assert heard[-2].strip() == XOAUTH2
@@ -90,7 +90,7 @@ def test_f021_a_server_that_repeats_a_token(vault: Vault, offers: bytes, last: b
     """In its challenge and its NO, as it is and in base64: `***`; the challenge is answered so that the NO comes."""
     challenge = coded(json.dumps({"status": f"invalid {TOKEN}", "schemes": "bearer"}))
     no = b"TAG NO [AUTHENTICATIONFAILED] not " + TOKEN.encode() + b" nor " + XOAUTH2 + b" ok\r\n"
-    error, heard, _ = attempt(vault, offers, offers, b"+ \r\n", b"+ " + challenge + b"\r\n", no)
+    error, heard, _ = attempt(vault, offers, b"+ \r\n", b"+ " + challenge + b"\r\n", no)
     assert isinstance(error, SignInError)
     assert error.hint == ADVICE
     assert "***" in error.message
@@ -104,21 +104,21 @@ def test_f021_a_server_that_repeats_a_token(vault: Vault, offers: bytes, last: b
 )
 def test_a_challenge_that_makes_no_sense_is_answered_all_the_same(vault: Vault, challenge: bytes) -> None:
     """The NO behind it is what counts."""
-    error, heard, _ = attempt(vault, ONLY, ONLY, b"+ \r\n", b"+ " + challenge + b"\r\n", b"TAG NO expired\r\n")
+    error, heard, _ = attempt(vault, ONLY, b"+ \r\n", b"+ " + challenge + b"\r\n", b"TAG NO expired\r\n")
     assert isinstance(error, SignInError | ProtocolError)
     assert heard.count(XOAUTH2 + b"\r\n") == 1
 
 
 def test_a_server_that_asks_again_and_again_hears_a_token_once(vault: Vault) -> None:
     """A third challenge is answered with `*`, which ends the exchange."""
-    error, heard, port = attempt(vault, BOTH, BOTH, *[b"+ \r\n"] * 6)
+    error, heard, port = attempt(vault, BOTH, *[b"+ \r\n"] * 6)
     assert isinstance(error, MailarchiveError)
     assert heard.count(bearer(port) + b"\r\n") == 1
 
 
 def test_f022_a_server_without_a_way_for_tokens(vault: Vault) -> None:
     """12; it says which ways are offered, and nothing is sent."""
-    error, heard, _ = attempt(vault, PLAIN, PLAIN)
+    error, heard, _ = attempt(vault, PLAIN)
     assert isinstance(error, SignInError)
     assert error.hint == "it offers LOGIN, PLAIN"
     assert all(b"AUTHENTICATE" not in line for line in heard)
@@ -127,7 +127,7 @@ def test_f022_a_server_without_a_way_for_tokens(vault: Vault) -> None:
 def test_f022_a_server_without_a_way_for_passwords(vault: Vault) -> None:
     """12; a password does not go the way of a token."""
     only = b"* CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=XOAUTH2\r\nTAG OK done\r\n"
-    error, heard, _ = attempt(vault, only, only, secret=Secret(PASSWORD))
+    error, heard, _ = attempt(vault, only, secret=Secret(PASSWORD))
     assert isinstance(error, SignInError)
     assert error.hint == "it offers XOAUTH2"
     assert all(b"AUTHENTICATE" not in line and b"LOGIN " not in line for line in heard)
@@ -153,7 +153,7 @@ def test_f023_each_code_is_the_right_error(
     """RFC 5530, for passwords and for tokens."""
     offers = BOTH if is_token else PLAIN
     secret = Secret(TOKEN if is_token else PASSWORD, is_token=is_token)
-    error, _, _ = attempt(vault, offers, offers, b"+ \r\n", f"TAG NO {said}\r\n".encode(), secret=secret)
+    error, _, _ = attempt(vault, offers, b"+ \r\n", f"TAG NO {said}\r\n".encode(), secret=secret)
     assert type(error) is kind
 
 
@@ -163,7 +163,7 @@ def test_f028_a_line_that_ends_is_no_wrong_password(vault: Vault, answer: bytes,
     """BYE: 75; lost: 15 and to be tried again; neither is 12."""
     offers = BOTH if is_token else PLAIN
     secret = Secret(TOKEN if is_token else PASSWORD, is_token=is_token)
-    error, _, _ = attempt(vault, offers, offers, b"+ \r\n", answer, secret=secret)
+    error, _, _ = attempt(vault, offers, b"+ \r\n", answer, secret=secret)
     assert type(error) is (LaterError if answer else UnreachableError)
     assert error.temporary
 

@@ -1,7 +1,7 @@
 """Many listed messages in little memory: columns of numbers instead of an object for each.
 
 The law of this room: what goes in comes out equal, in the order in which it was put in. What does not fit into the
-columns is kept as it is.
+columns is kept as it is. A part that is all of it may be the very same object, and only who made one puts more in.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
-from itertools import compress
+from itertools import compress, repeat
 from typing import TYPE_CHECKING, Final, overload
 
-from mailarchive.model import UID, RemoteMessage
+from mailarchive.model import UID, UIDL, RemoteMessage
+from mailarchive.texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mailarchive.model import UIDL, MailboxStatus
+    from mailarchive.model import MailboxStatus
 
 NO_DATE: Final = (0, 1 << 14)
 """Stands for an unknown date where an instant is given as seconds of POSIX and minutes east of UTC."""
@@ -50,7 +51,7 @@ class Messages(Sequence[RemoteMessage]):
         self._numbers: dict[frozenset[str] | None, int] = {}
         self._odd: dict[int, RemoteMessage] = {}
         # As long as the columns from the first UIDL on; empty before.
-        self._names: list[UIDL | None] = []
+        self._names = Texts()
         for message in messages:
             self.append(message)
 
@@ -59,7 +60,7 @@ class Messages(Sequence[RemoteMessage]):
         uid, size, instant = message.uid, message.size, _instant(message.internal_date)
         name = None if isinstance(uid, int) else uid
         if name is not None or self._names:
-            self._names.extend([None] * (len(self._uids) - len(self._names)))
+            self._name_none(len(self._uids))
             self._names.append(name)
         if not isinstance(uid, int):
             uid = UID(0)
@@ -77,6 +78,27 @@ class Messages(Sequence[RemoteMessage]):
         self._zones.append(zone)
         number = self._numbers.get(message.flags)
         self._flags.append(self._number(message.flags) if number is None else number)
+
+    @classmethod
+    def called(cls, names: Texts, sizes: Iterable[int]) -> Messages | None:
+        """Give messages of which only UIDL and size are known; None if a size does not fit.
+
+        The names, none of which is None, are not copied.
+        """
+        made = cls()
+        try:
+            made._sizes = array("I", sizes)
+        except OverflowError:
+            return None
+        if NO_SIZE in made._sizes:
+            return None
+        count = len(made._sizes)
+        made._names = names
+        made._uids.extend(repeat(0, count))
+        made._seconds.extend(repeat(NO_DATE[0], count))
+        made._zones.extend(repeat(NO_DATE[1], count))
+        made._flags.extend(repeat(made._number(None), count))
+        return made
 
     def extend(
         self,
@@ -102,7 +124,7 @@ class Messages(Sequence[RemoteMessage]):
         if NO_SIZE in octets:
             return False
         if self._names:
-            self._names.extend([None] * len(octets))
+            self._name_none(len(self._uids) + len(octets))
         self._uids.extend(uids)
         self._sizes.extend(octets)
         self._seconds.extend(begins)
@@ -111,6 +133,11 @@ class Messages(Sequence[RemoteMessage]):
             number = self._numbers.get(each)
             self._flags.append(self._number(each) if number is None else number)
         return True
+
+    def _name_none(self, end: int) -> None:
+        """Give no name to those that stand before a place and have none yet."""
+        for _ in range(len(self._names), end):
+            self._names.append(None)
 
     def _number(self, flags: frozenset[str] | None) -> int:
         """Give a set of flags that is new here its number."""
@@ -125,7 +152,7 @@ class Messages(Sequence[RemoteMessage]):
 
     def only(self, uids: Iterable[int]) -> Messages:
         """Give those whose UID is among these; both in ascending order of UID."""
-        return self.where(self.among(uids))
+        return self._where(self.among(uids))
 
     def among(self, uids: Iterable[int]) -> bytearray:
         """Say of each, by an octet, whether its UID is among these; both in ascending order of UID."""
@@ -139,14 +166,17 @@ class Messages(Sequence[RemoteMessage]):
         return mask
 
     def where(self, mask: bytes | bytearray) -> Messages:
-        """Give those whose octet in the mask is not zero."""
+        """Give those whose octet in the mask is not zero; where those are all, no copy is made."""
+        return self._where(mask) if 0 in mask else self
+
+    def _where(self, mask: bytes | bytearray) -> Messages:
         part = Messages()
         part._uids.extend(compress(self._uids, mask))
         part._sizes.extend(compress(self._sizes, mask))
         part._seconds.extend(compress(self._seconds, mask))
         part._zones.extend(compress(self._zones, mask))
         part._flags.extend(compress(self._flags, mask))
-        part._names = list(compress(self._names, mask))
+        part._names = self._names.where(mask) if self._names else self._names
         part._sets, part._numbers = self._sets, self._numbers
         if self._odd:
             places = enumerate(compress(range(len(self)), mask))
@@ -232,7 +262,7 @@ class Messages(Sequence[RemoteMessage]):
 
     def __getitem__(self, index: int | slice) -> RemoteMessage | Messages:
         if isinstance(index, slice):
-            return self._part(index)
+            return self if range(len(self))[index] == range(len(self)) else self._part(index)
         return self._at(range(len(self))[index])
 
     def _at(self, index: int) -> RemoteMessage:
@@ -242,7 +272,7 @@ class Messages(Sequence[RemoteMessage]):
         date = None if zone == NO_DATE[1] else datetime.fromtimestamp(self._seconds[index], _zone(zone))
         name = self._names[index] if self._names else None
         return RemoteMessage(
-            UID(self._uids[index]) if name is None else name,
+            UID(self._uids[index]) if name is None else UIDL(name),
             None if size == NO_SIZE else size,
             date,
             self._sets[self._flags[index]],
@@ -255,7 +285,7 @@ class Messages(Sequence[RemoteMessage]):
         part._seconds = self._seconds[place]
         part._zones = self._zones[place]
         part._flags = self._flags[place]
-        part._names = self._names[place]
+        part._names = self._names.part(place) if self._names else self._names
         # Both only ever grow, and together.
         part._sets, part._numbers = self._sets, self._numbers
         if self._odd:

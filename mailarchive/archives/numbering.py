@@ -7,6 +7,7 @@ not change is not written.
 
 from __future__ import annotations
 
+import heapq
 from array import array
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,6 +16,7 @@ from mailarchive.archives import durable
 from mailarchive.archives.box import NAME
 from mailarchive.archives.uidlist import LAST, UIDLIST, Numbered, UidList, parse_uidlist, writable_uidl
 from mailarchive.errors import BusyError
+from mailarchive.texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 _SHARED: Final = 1000
 """Files with several UIDs in a list that is made line by line."""
+_RUN: Final = 8192
+"""Messages that are sorted at a time."""
 
 
 class Naming(NamedTuple):
@@ -131,7 +135,7 @@ def _first_of_uidls(box: Box, rows: Iterable[tuple[UID | UIDL, Location]], namin
     """Make the first list of a maildrop likewise; None where two UIDLs share a file."""
     seen = bytearray(len(box.files))
     order, places = array("Q"), array("I")
-    uidls, ends = bytearray(), array("Q", [0])
+    uidls = Texts()
     for uidl, location in rows:
         name, place = _placed(box, location)
         if isinstance(uidl, int):
@@ -143,18 +147,18 @@ def _first_of_uidls(box: Box, rows: Iterable[tuple[UID | UIDL, Location]], namin
         seen[place] = 1
         order.append(int(name.partition(".")[0]) << 32 | len(places))
         places.append(place)
-        uidls += uidl.encode("utf-8", "surrogateescape") if writable_uidl(uidl) else b""
-        ends.append(len(uidls))
+        uidls.append(uidl if writable_uidl(uidl) else None)
     if not places:
         return None
 
     def lines() -> Iterator[str]:
         number = 0
-        for _, together in groupby(sorted(order), key=lambda key: key >> 32):
+        runs = [array("Q", sorted(order[at : at + _RUN])) for at in range(0, len(order), _RUN)]
+        for _, together in groupby(heapq.merge(*runs), key=lambda key: key >> 32):
             indexes = (key & 0xFFFFFFFF for key in together)
             for name, index in sorted((box.files.unique(places[index]), index) for index in indexes):
                 number += 1
-                known = uidls[ends[index] : ends[index + 1]].decode()
+                known = uidls[index]
                 yield f"{number}{f' P{known}' if known else ''} :{name}\n"
 
     return _pieces(UidList(naming.created, len(places) + 1, naming.guid), lines())

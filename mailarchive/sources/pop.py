@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, Self
 
 from mailarchive import headers
 from mailarchive.errors import LaterError, MailarchiveError, MailboxError, ProtocolError, UnreachableError
-from mailarchive.messages import Messages
 from mailarchive.model import (
     INBOX,
     POP_GENERATION,
@@ -36,11 +35,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mailarchive.expunge import ExpungeOrder
+    from mailarchive.messages import Messages
     from mailarchive.model import UID, Criteria
     from mailarchive.sources.wire import Wire
 
 CHUNK: Final = 50
 """Messages that are archived and deleted in one session; servers delete only at QUIT and drop long sessions."""
+ROUND: Final = 2000
+"""Messages whose names are in memory as texts while they are fetched."""
 GOODBYE: Final = 5.0
 """Seconds in which a server may answer QUIT when nothing hangs on it."""
 MOST_EMPTY: Final = 10
@@ -256,7 +258,7 @@ class PopMailbox:
         """Give every message, the oldest first; dates and flags the protocol cannot say."""
         drop = self._source.drop()
         self._source.listed(drop.numbers)
-        return Messages(RemoteMessage(uidl, drop.size(uidl)) for uidl in drop.numbers)
+        return drop.listing()
 
     def headers(self, messages: Sequence[RemoteMessage]) -> Iterator[tuple[UID | UIDL, bytes]]:
         """Give the header of each message by TOP; nothing where the server has no TOP."""
@@ -341,16 +343,17 @@ class PopMailbox:
 
     def fetch(self, messages: Sequence[RemoteMessage]) -> Iterator[PopBody | NotFetched]:
         """Give the bodies, in the order asked for."""
-        waiting: Sequence[UIDL] = [UIDL(str(message.uid)) for message in messages]
-        while waiting:
-            drop = self._source.drop()
-            there = []
-            for uidl in waiting:
-                if uidl in drop.numbers:
-                    there.append(uidl)
-                else:
-                    yield self._source.missing(uidl)
-            waiting = yield from self._retrieved(drop, there)
+        for first in range(0, len(messages), ROUND):
+            waiting: Sequence[UIDL] = [UIDL(str(message.uid)) for message in messages[first : first + ROUND]]
+            while waiting:
+                drop = self._source.drop()
+                there = []
+                for uidl in waiting:
+                    if uidl in drop.numbers:
+                        there.append(uidl)
+                    else:
+                        yield self._source.missing(uidl)
+                waiting = yield from self._retrieved(drop, there)
 
     def _retrieved(self, drop: Drop, there: Sequence[UIDL]) -> Generator[PopBody | NotFetched, None, Sequence[UIDL]]:
         """Give what this session gives; returns those that another one must be asked for."""

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from mailarchive import headers
 from mailarchive.errors import AgainError, UnreachableError
+from mailarchive.messages import Messages
 from mailarchive.model import UIDL, RemoteMessage, is_lasting, transient
 from mailarchive.sources.pop_lines import Declined, Lines
+from mailarchive.sources.pop_names import Names, Numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from mailarchive.ports import Chunk
     from mailarchive.sources.wire import Wire
@@ -36,6 +38,8 @@ HEADS: Final = 8 * 1024 * 1024
 
 _UIDL = re.compile(rb"(\d{1,10}) +([\x21-\x7e]{1,70})")
 _UNUSABLE = re.compile(rb"(\d{1,10})(?:\s.*)?", re.DOTALL)
+_SIZES: Final = 2**32
+"""Octets from which on a message is not in the column of sizes."""
 _SIZE = re.compile(rb"(\d{1,10})(?: +(\d{1,18}))?(?:\s.*)?", re.DOTALL)
 
 
@@ -95,44 +99,50 @@ class Drop:
         self.pace = pace
         self._most = IN_FLIGHT if "PIPELINING" in offered else 1
         self.has_top: bool | None = "TOP" in offered if offered else None
-        self.numbers: dict[UIDL, int] = {}
-        self._sizes = array("Q")
+        self._sizes = array("I")
         self._odd_sizes: dict[int, int | None] = {}
         self.heads: dict[UIDL, bytes] = {}
         self.probed: set[UIDL] = set()
         self.certain = True
         self.fetched = False
         self._kept = 0
-        self._read(session)
+        self.numbers = self._read(session)
 
-    def _read(self, session: int) -> None:
+    def _read(self, session: int) -> Numbers:
         """Ask for sizes and names; a message without a size waits for the next session, one without a name has none."""
-        sizes: dict[int, int | None] = {}
         self.lines.ask(b"LIST")
         for line in self.lines.listing():
             if found := _SIZE.fullmatch(line.strip()):
-                sizes[int(found.group(1))] = int(found.group(2)) if found.group(2) else None
+                number, size = int(found.group(1)), int(found.group(2)) if found.group(2) else None
+                # One size after the other, as long as the numbers are those that they should be.
+                is_next = number == len(self._sizes) + 1
+                fits = size if size is not None and size < _SIZES else None
+                if is_next:
+                    self._sizes.append(fits or 0)
+                if fits is None or not is_next:
+                    self._odd_sizes[number] = size
+        following = range(1, len(self._sizes) + 1)
+        others = [number for number in self._odd_sizes if number not in following]
+        listed = sorted([*following, *others]) if others else following
+        names = self._named()
+        numbers = Numbers(names.of(listed), listed, session)
         # A server that names nothing at all has no names, whatever it calls that.
-        names = self._named() or dict.fromkeys(sizes)
-        twice = _twice(names.values())
-        self.certain = names.keys() == sizes.keys()
-        # One size after the other, as long as the numbers are those that they should be.
-        for number in sorted(sizes):
-            name = names.pop(number, None)
-            # In the next session the number may be another message's, so its name must not be found there.
-            uidl = name if name is not None and name not in twice else transient(f"{session}.{number}")
-            self.numbers[uidl] = number
-            size = sizes.pop(number)
-            following = number == len(self._sizes) + 1
-            if following:
-                self._sizes.append(size or 0)
-            if size is None or not following:
-                self._odd_sizes[number] = size
-        self.certain = self.certain and all(map(is_lasting, self.numbers))
+        self.certain = len(names) == len(listed) and all(map(names.__contains__, listed)) and numbers.lasting
+        return numbers
+
+    def listing(self) -> Messages:
+        """Give every message, in the order of the numbers."""
+        usual = not self._odd_sizes and self.numbers.lasting
+        listed = Messages.called(self.numbers.names, self._sizes) if usual else None
+        if listed is None:
+            listed = Messages(RemoteMessage(uidl, self._size(number)) for uidl, number in self.numbers.pairs())
+        return listed
 
     def size(self, uidl: UIDL) -> int | None:
         """Give the octets of a message as LIST announces them; None where it says no number."""
-        number = self.numbers[uidl]
+        return self._size(self.numbers[uidl])
+
+    def _size(self, number: int) -> int | None:
         if number in self._odd_sizes:
             return self._odd_sizes[number]
         return self._sizes[number - 1]
@@ -142,9 +152,9 @@ class Drop:
         announced = self.size(uidl)
         return self.lines.body(None if announced is None else 4 * announced + SLACK)
 
-    def _named(self) -> dict[int, UIDL | None]:
+    def _named(self) -> Names:
         """Ask for the names; one that RFC 1939 does not allow is none, and so is one of two of the same message."""
-        names: dict[int, UIDL | None] = {}
+        names = Names()
         try:
             self.lines.ask(b"UIDL")
         except Declined as declined:
@@ -153,10 +163,9 @@ class Drop:
             return names
         for line in self.lines.listing():
             if found := _UIDL.fullmatch(line):
-                number, name = int(found.group(1)), UIDL(found.group(2).decode("ascii"))
-                names[number] = name if names.get(number, name) == name else None
+                names.put(int(found.group(1)), UIDL(found.group(2).decode("ascii")))
             elif found := _UNUSABLE.fullmatch(line):
-                names[int(found.group(1))] = None
+                names.put(int(found.group(1)), None)
         return names
 
     def asked(self, command: bytes, arguments: str, uidls: Sequence[UIDL]) -> Iterator[tuple[UIDL, str | None]]:
@@ -168,12 +177,10 @@ class Drop:
             OutOfStepError: The server is silent though it was sent more than one.
         """
         sent = 0
+        numbers = array("Q", map(self.numbers.__getitem__, uidls))
         for done, uidl in enumerate(uidls):
             if sent - done <= self.pace.depth(command, self._most) // 2:
-                some = [
-                    f"{self.numbers[each]}{arguments}".encode("ascii")
-                    for each in self._ahead(command, uidls, done, sent)
-                ]
+                some = [f"{number}{arguments}".encode("ascii") for number in self._ahead(command, numbers, done, sent)]
                 sent += len(some)
                 if some:
                     self.lines.send(command, *some)
@@ -190,18 +197,18 @@ class Drop:
             else:
                 yield uidl, None
 
-    def _ahead(self, command: bytes, uidls: Sequence[UIDL], done: int, sent: int) -> Sequence[UIDL]:
+    def _ahead(self, command: bytes, numbers: Sequence[int], done: int, sent: int) -> Sequence[int]:
         """Give those for which the command may be sent now; the answers from `done` up to `sent` are still due."""
-        end = min(len(uidls), done + self.pace.depth(command, self._most))
+        end = min(len(numbers), done + self.pace.depth(command, self._most))
         if command == b"RETR":
             octets = 0
             for index in range(done, end):
-                size = self.size(uidls[index])
+                size = self._size(numbers[index])
                 octets += IN_FLIGHT_OCTETS if size is None else size
                 if index > done and octets > IN_FLIGHT_OCTETS:
                     end = index
                     break
-        return uidls[sent:end]
+        return numbers[sent:end]
 
     def tops(self, uidls: Sequence[UIDL]) -> Iterator[tuple[UIDL, bytes]]:
         """Give the header of each message, at most 64 KiB of it; nothing from a server that knows no TOP."""
@@ -244,16 +251,6 @@ class Drop:
             self.lines.ask(b"QUIT")
         finally:
             self.lines.wire.close()
-
-
-def _twice(names: Iterable[UIDL | None]) -> set[UIDL]:
-    """Give the names that more than one message has."""
-    seen: set[UIDL] = set()
-    twice: set[UIDL] = set()
-    for name in names:
-        if name is not None:
-            (twice if name in seen else seen).add(name)
-    return twice
 
 
 class PopBody:
@@ -305,12 +302,11 @@ class PopBody:
         """Name a message without a lasting UIDL by its content, so that the rest of the session finds it again."""
         drop = self._drop
         if self._digest is not None:
-            number = drop.numbers.pop(self._uidl)
             copies = 0
             while (name := transient(f"{self._digest.hexdigest()}.{copies}")) in drop.numbers:
                 copies += 1
+            drop.numbers.rename(self._uidl, name)
             self._uidl = name
-            drop.numbers[name] = number
         if self._remember:
             drop.remember(self._uidl, self._head)
 

@@ -167,7 +167,9 @@ class _Mailbox:
             if first and short and self.clock() - begun > SESSION:
                 self._commit(box)
                 return part.fetch[first:]
-            _take(box, part.fetch[first : first + window], self.batch, self.work)
+            # All of them at once are not copied.
+            messages = part.fetch[first : first + window] if short else part.fetch
+            _take(box, messages, self.batch, self.work)
             if self.work.stop() is not None:
                 break
         self._commit(box)

@@ -1,7 +1,7 @@
 """Many listed messages in little memory: columns of numbers instead of an object for each.
 
 The law of this room: what goes in comes out equal, in the order in which it was put in. What does not fit into the
-columns is kept as it is. A part that is all of it may be the very same object, and only who made one puts more in.
+columns is kept as it is.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Messages(Sequence[RemoteMessage]):
 
     @classmethod
     def called(cls, names: Texts, sizes: Iterable[int]) -> Messages | None:
-        """Give messages of which only UIDL and size are known; None if a size does not fit.
+        """Give messages, for reading, of which only UIDL and size are known; None if a size does not fit.
 
         The names, none of which is None, are not copied.
         """
@@ -166,7 +166,7 @@ class Messages(Sequence[RemoteMessage]):
         return mask
 
     def where(self, mask: bytes | bytearray) -> Messages:
-        """Give those whose octet in the mask is not zero; where those are all, no copy is made."""
+        """Give those whose octet in the mask is not zero, for reading; where those are all, no copy is made."""
         return self._where(mask) if 0 in mask else self
 
     def _where(self, mask: bytes | bytearray) -> Messages:
@@ -262,7 +262,7 @@ class Messages(Sequence[RemoteMessage]):
 
     def __getitem__(self, index: int | slice) -> RemoteMessage | Messages:
         if isinstance(index, slice):
-            return self if range(len(self))[index] == range(len(self)) else self._part(index)
+            return self._part(index)
         return self._at(range(len(self))[index])
 
     def _at(self, index: int) -> RemoteMessage:

@@ -81,6 +81,9 @@ class Examiner:
             twice |= more
             order, refused = judged()
         self._alarm(refused)
+        if damaged := [uid for uid in copies.damaged if uid in seen]:
+            # They are still there, so the next backup fetches them again.
+            self._work.catalogue.forget(self._part.mailbox.name, self._part.status.uidvalidity, damaged)
         decided = list({each.uid: each for each in refused}.values())
         if order is not None and self.trouble:
             # An archive with damage is no ground to delete anything on.
@@ -152,8 +155,6 @@ class Examiner:
             work.warn(self.trouble, name)
         if copies.damaged:
             work.codes.add(ExitCode.ARCHIVE)
-            # So that the next backup fetches them again.
-            work.catalogue.forget(name, self._part.status.uidvalidity, copies.damaged)
             self.trouble = DAMAGED
             work.warn(DAMAGED, name)
 

@@ -167,7 +167,7 @@ class Messages(Sequence[RemoteMessage]):
 
     def where(self, mask: bytes | bytearray) -> Messages:
         """Give those whose octet in the mask is not zero, for reading; where those are all, no copy is made."""
-        return self._where(mask) if 0 in mask else self
+        return self._where(mask) if 0 in mask or len(mask) != len(self) else self
 
     def _where(self, mask: bytes | bytearray) -> Messages:
         part = Messages()
@@ -176,7 +176,7 @@ class Messages(Sequence[RemoteMessage]):
         part._seconds.extend(compress(self._seconds, mask))
         part._zones.extend(compress(self._zones, mask))
         part._flags.extend(compress(self._flags, mask))
-        part._names = self._names.where(mask) if self._names else self._names
+        part._names = self._names.where(mask)
         part._sets, part._numbers = self._sets, self._numbers
         if self._odd:
             places = enumerate(compress(range(len(self)), mask))
@@ -285,7 +285,7 @@ class Messages(Sequence[RemoteMessage]):
         part._seconds = self._seconds[place]
         part._zones = self._zones[place]
         part._flags = self._flags[place]
-        part._names = self._names.part(place) if self._names else self._names
+        part._names = self._names.part(place)
         # Both only ever grow, and together.
         part._sets, part._numbers = self._sets, self._numbers
         if self._odd:

@@ -6,6 +6,7 @@ long ago is read again; and whatever was found stands in what it gives, for noth
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -70,7 +71,9 @@ class ReadAhead:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._next is not None:
-            self._next.drop()
+            # What ends the context tells more than what became of copies that nobody wants any more.
+            with nullcontext() if error is None else suppress(Exception):
+                self._next.drop()
 
     def __iter__(self) -> Iterator[Copies]:
         """Wait for each batch to be read."""
@@ -90,12 +93,17 @@ class _Reading:
         self._wait = work.later(self._read)
 
     def end(self) -> Copies:
-        """Wait for the end, and read once more what was read too long ago."""
+        """Wait for the end, read once more what was read too long ago, and see that all are still there."""
         self._wait()
-        if self._work.clock() - self._copies.read_at > FRESH:
-            self._copies = Copies(self._copies.uids, self._copies.rows)
+        copies = self._copies
+        if self._work.clock() - copies.read_at > FRESH:
+            self._copies = copies = Copies(copies.uids, copies.rows)
             self._read()
-        return self._copies
+        gone = [uid for uid in copies.proofs if not self._work.archive.holds(copies.rows[uid].location)]
+        for uid in gone:
+            del copies.proofs[uid]
+        copies.missing += gone
+        return copies
 
     def drop(self) -> None:
         """Read no more of it."""

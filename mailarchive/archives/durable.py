@@ -176,10 +176,16 @@ class Directory:
                     raise ArchiveError(f"{path} is no regular file")
                 if cold and hasattr(os, "posix_fadvise"):
                     os.posix_fadvise(fd, start, length or 0, os.POSIX_FADV_DONTNEED)
-                end = found.st_size if length is None else min(found.st_size, start + length)
-                while start < end and (piece := os.pread(fd, min(PIECE, end - start), start)):
+                end = None if length is None else start + length
+                while end is None or start < end:
+                    most = min(PIECE, max(found.st_size - start, 4096), PIECE if end is None else end - start)
+                    if not (piece := os.pread(fd, most, start)):
+                        break
                     yield piece
                     start += len(piece)
+                    # It ends where it did when it was opened; no read need find out.
+                    if start == found.st_size:
+                        break
             finally:
                 os.close(fd)
         except OSError as error:

@@ -106,6 +106,8 @@ class ImapSource:
         self.close(polite=False)
         self._begin(self._connect())
         self.introduce()
+        # What comes next may open a mailbox at once.
+        self._commands.heed()
 
     def introduce(self) -> None:
         """Tell a server that asks for it which program this is (RFC 2971), and nothing else.

@@ -147,7 +147,7 @@ class Commands:
             ArchiveError: The chunks were not `size` octets; the line is closed.
             Whatever `chunks` raises; the line is closed, as the next command would become a part of the literal.
         """
-        self._heed()
+        self.heed()
         tag = b""
         for literal in literals:
             self.gate.check(command, literal.arguments)
@@ -214,7 +214,7 @@ class Commands:
             UnreachableError, LaterError: The server said BYE.
             ProtocolError: The answer makes no sense, or never ends.
         """
-        self._heed()
+        self.heed()
         self._left, self._before = UNTAGGED if most is None else most, self.wire.received - self.bodies
         return self._answers(self._tags[0][0])
 
@@ -307,7 +307,7 @@ class Commands:
         while self.busy:
             self._drop()
 
-    def _heed(self) -> None:
+    def heed(self) -> None:
         """Read the answers that do not matter and come before all others."""
         while self._tags and (tag := self._tags[0][0]) in self._unheeded:
             self._unheeded.remove(tag)

@@ -80,6 +80,7 @@ class PopSource:
         self._empty = 0
         self._confirmed = False
         self._listed: AbstractSet[UIDL] | None = None
+        self._renamed: bool | None = None
         self.drop()
 
     def __enter__(self) -> Self:
@@ -144,6 +145,7 @@ class PopSource:
             try:
                 self._sessions += 1
                 self._confirmed = False
+                self._renamed = None
                 self._drop = Drop(wire, offered, self._sessions, self._pace)
             except Declined as declined:
                 wire.close()
@@ -226,7 +228,10 @@ class PopSource:
         """Say what it means that a message of the listing is not in this session."""
         if not is_lasting(uidl):
             return NotFetched(uidl, PASSED)
-        if self._listed is not None and not self.drop().numbers.keys() <= self._listed:
+        drop = self.drop()
+        if self._renamed is None:
+            self._renamed = self._listed is not None and not drop.numbers.keys() <= self._listed
+        if self._renamed:
             return NotFetched(uidl, RENAMED)
         return NotFetched(uidl, "gone by another hand", gone=True)
 
@@ -302,14 +307,16 @@ class PopMailbox:
         except OutOfStepError:
             self._source.slow_down()
             return
+        seen = []
         for uidl in wanted:
             found = heads[uidl] if uidl in heads else drop.retrieved(uidl)
             if found == b"" and uidl not in heads:
                 self._source.distrust()
                 return
             if found:
-                drop.probed.add(uidl)
-                yield Sighting(RemoteMessage(uidl, drop.size(uidl), headers.arrival(found)), found)
+                seen.append(Sighting(RemoteMessage(uidl, drop.size(uidl), headers.arrival(found)), found))
+        drop.probed.update(UIDL(str(each.message.uid)) for each in seen)
+        yield from seen
 
     def present(self, uids: Sequence[UID | UIDL]) -> Collection[UID | UIDL]:
         """Give what is listed, and where the list is not sure of it what may be; nothing after a QUIT answered."""

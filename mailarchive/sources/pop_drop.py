@@ -121,11 +121,13 @@ class Drop:
                     self._sizes.append(fits or 0)
                 if fits is None or not is_next:
                     self._odd_sizes[number] = size
+                else:
+                    self._odd_sizes.pop(number, None)
         following = range(1, len(self._sizes) + 1)
         others = [number for number in self._odd_sizes if number not in following]
         listed = sorted([*following, *others]) if others else following
         names = self._named()
-        numbers = Numbers(names.of(listed), listed, session)
+        numbers = Numbers(names.of(listed), listed, session, names.twice(listed))
         # A server that names nothing at all has no names, whatever it calls that.
         self.certain = len(names) == len(listed) and all(map(names.__contains__, listed)) and numbers.lasting
         return numbers

@@ -13,7 +13,7 @@ from mailarchive.model import UIDL, transient
 from mailarchive.texts import Places, Texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 
 NEAR: Final = 4000
@@ -46,6 +46,13 @@ class Names:
         usual = not self._odd and numbers == range(1, len(self._usual) + 1)
         return self._usual if usual else Texts(map(self.get, numbers))
 
+    def twice(self, numbers: Sequence[int]) -> Collection[str]:
+        """Give the names that more than one message has, if others have names than those of these numbers."""
+        if len(self) == len(numbers) and not self._odd:
+            return ()
+        others = (name for number, name in self._odd.items() if not 1 <= number <= len(self._usual))
+        return Places(Texts([*map(self.get, range(1, len(self._usual) + 1)), *others])).twice
+
     def __contains__(self, number: int) -> bool:
         return 1 <= number <= len(self._usual) or number in self._odd
 
@@ -60,10 +67,12 @@ class Numbers(Mapping[UIDL, int]):
         names: What UIDL calls each message.
         numbers: Of the messages, ascending.
         session: A number that no other session of the source has.
+        twice: Names that are none, beside those that are there twice.
     """
 
-    def __init__(self, names: Texts, numbers: Sequence[int], session: int) -> None:
+    def __init__(self, names: Texts, numbers: Sequence[int], session: int, twice: Collection[str] = ()) -> None:
         self._places = Places(names)
+        self._places.twice.update(twice)
         self._numbers = numbers
         # In the next session the number may be another message's, so its name must not be found there.
         self._own: dict[UIDL, int] = {}

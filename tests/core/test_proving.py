@@ -11,7 +11,7 @@ import pytest
 
 from mailarchive import removal
 from mailarchive.cli.background import Background
-from mailarchive.errors import ArchiveError, ExitCode
+from mailarchive.errors import ArchiveError, ExitCode, UnreachableError
 from mailarchive.job import Answer
 from mailarchive.model import FLAGGED, UID
 from mailarchive.policy import Policy
@@ -130,6 +130,35 @@ def test_a_copy_that_was_read_long_ago_is_read_again(
     assert world.archive.read_cold.count(place) == times
     assert there(world.source) == ([5] if times == 1 else [2, 3, 4, 5])
     assert finished.exit_code is (ExitCode.DONE if times == 1 else ExitCode.ARCHIVE)
+
+
+def test_a_copy_that_vanishes_after_it_was_read_keeps_its_message(world: World) -> None:
+    """Somebody tidies the archive up while the batch before is removed."""
+    place = world.location(1)
+
+    def between(_: str) -> None:
+        world.archive.durable.pop(place, None)
+
+    world.source.between = between
+    finished, said = run_prune(*world.ports, policy=INBOX)
+    assert world.archive.read_cold.count(place) == 1
+    assert kept(said) == {("INBOX", 2): "not read back in this run"}
+    assert (there(world.source), finished.exit_code) == ([2, 5], ExitCode.PARTIAL)
+
+
+def test_what_ends_a_mailbox_is_not_hidden_by_what_the_reading_met(world: World) -> None:
+    """The line breaks, and the copies of the next batch cannot even be asked for: the line is what is told."""
+    log: list[str] = []
+    place = world.location(1)
+
+    def between(_: str) -> None:
+        world.archive.unreadable[place] = ValueError("a bug")
+        raise UnreachableError("the line broke")
+
+    world.source.between = between
+    finished, _ = run_prune(*world.ports, policy=INBOX, later=Late(log))
+    assert finished.exit_code is ExitCode.UNREACHABLE
+    assert (there(world.source), log.count("begun")) == ([1, 2, 3, 4, 5], log.count("read"))
 
 
 def test_a_stop_ends_the_reading(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

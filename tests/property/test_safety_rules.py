@@ -92,7 +92,7 @@ RULES = [
         "row.digest",
         REMOVAL,
     ),
-    rule("C2: what is being read is waited for", "proving.py", "self._wait()\n        if", "if", PROVING),
+    rule("C2: what is being read is waited for", "proving.py", "self._wait()\n        copies", "copies", PROVING),
     rule("C2: what was read long ago is read again", "proving.py", "> FRESH", "< 0", PROVING),
     rule(
         "C2: trouble holds what was read before",
@@ -101,6 +101,7 @@ RULES = [
         "if False:",
         PROVING,
     ),
+    rule("C2: what is gone since is no copy", "proving.py", "in copies.proofs if not", "in () if not", PROVING),
     rule("C2: damage counts whatever else is said", "examining.py", "if copies.damaged:", "if False:", PROVING),
     rule("C3: read-only mailboxes are left", "expunge.py", "if not status.writable:", "if False:", EXPUNGE),
     rule("C3: UIDs that do not stay mean nothing", "expunge.py", "if not status.uids_stick:", "if False:", EXPUNGE),

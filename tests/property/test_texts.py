@@ -59,6 +59,10 @@ def test_names_are_what_uidl_said_of_each_number(lines: list[tuple[int, UIDL | N
     assert len(names) == len(model)
     assert [number for number in range(11) if number in names] == sorted(model)
     assert list(names.of(asked)) == [model.get(number) for number in asked]
+    twice = {name for name, times in Counter(model.values()).items() if name is not None and times > 1}
+    listed = sorted(set(asked))
+    shown = Counter(names.of(listed))
+    assert twice == {*names.twice(listed), *(name for name in twice if shown[name] > 1)}
     usual = range(1, len(model) + 1)
     assert list(names.of(usual)) == [model.get(number) for number in usual]
 

@@ -54,6 +54,7 @@ UIDLS = {
     "control characters": (naming(b"1 a\x1b[2J", b"2 b\x00", "3 c"), {1, 2}),
     "leading zeros": (naming("001 a", "02 b", "3 c"), set[int]()),
     "a number twice": (naming("1 a", "2 b", "3 c", "01 d"), {1}),
+    "that of one which is not listed": (naming("1 a", "2 b", "3 c", "4 a"), {1}),
     "wrong way round": (naming("3 c", "1 a", "2 b"), set[int]()),
     "more blanks": (naming("1   a", "2 b", "3 c"), set[int]()),
     "quoted": (naming('1 "', "2 '", "3 %s"), set[int]()),

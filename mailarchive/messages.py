@@ -80,20 +80,16 @@ class Messages(Sequence[RemoteMessage]):
         self._flags.append(self._number(message.flags) if number is None else number)
 
     @classmethod
-    def called(cls, names: Texts, sizes: Iterable[int]) -> Messages | None:
-        """Give messages, for reading, of which only UIDL and size are known; None if a size does not fit.
+    def called(cls, names: Texts, sizes: array[int]) -> Messages:
+        """Give messages, for reading, of which only UIDL and size are known.
 
-        The names, none of which is None, are not copied.
+        Args:
+            names: None of them is None. Neither is copied.
+            sizes: Octets, each below `NO_SIZE`, as `array("I")`.
         """
         made = cls()
-        try:
-            made._sizes = array("I", sizes)
-        except OverflowError:
-            return None
-        if NO_SIZE in made._sizes:
-            return None
-        count = len(made._sizes)
-        made._names = names
+        count = len(sizes)
+        made._names, made._sizes = names, sizes
         made._uids.extend(repeat(0, count))
         made._seconds.extend(repeat(NO_DATE[0], count))
         made._zones.extend(repeat(NO_DATE[1], count))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from mailarchive import headers
 from mailarchive.errors import AgainError, UnreachableError
-from mailarchive.messages import Messages
+from mailarchive.messages import NO_SIZE, Messages
 from mailarchive.model import UIDL, RemoteMessage, is_lasting, transient
 from mailarchive.sources.pop_lines import Declined, Lines
 from mailarchive.sources.pop_names import Names, Numbers
@@ -38,8 +38,6 @@ HEADS: Final = 8 * 1024 * 1024
 
 _UIDL = re.compile(rb"(\d{1,10}) +([\x21-\x7e]{1,70})")
 _UNUSABLE = re.compile(rb"(\d{1,10})(?:\s.*)?", re.DOTALL)
-_SIZES: Final = 2**32
-"""Octets from which on a message is not in the column of sizes."""
 _SIZE = re.compile(rb"(\d{1,10})(?: +(\d{1,18}))?(?:\s.*)?", re.DOTALL)
 
 
@@ -116,7 +114,7 @@ class Drop:
                 number, size = int(found.group(1)), int(found.group(2)) if found.group(2) else None
                 # One size after the other, as long as the numbers are those that they should be.
                 is_next = number == len(self._sizes) + 1
-                fits = size if size is not None and size < _SIZES else None
+                fits = size if size is not None and size < NO_SIZE else None
                 if is_next:
                     self._sizes.append(fits or 0)
                 if fits is None or not is_next:
@@ -134,11 +132,9 @@ class Drop:
 
     def listing(self) -> Messages:
         """Give every message, in the order of the numbers."""
-        usual = not self._odd_sizes and self.numbers.lasting
-        listed = Messages.called(self.numbers.names, self._sizes) if usual else None
-        if listed is None:
-            listed = Messages(RemoteMessage(uidl, self._size(number)) for uidl, number in self.numbers.pairs())
-        return listed
+        if self.numbers.lasting and not self._odd_sizes:
+            return Messages.called(self.numbers.names, self._sizes)
+        return Messages(RemoteMessage(uidl, self._size(number)) for uidl, number in self.numbers.pairs())
 
     def size(self, uidl: UIDL) -> int | None:
         """Give the octets of a message as LIST announces them; None where it says no number."""

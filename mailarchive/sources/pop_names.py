@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
 
-NEAR: Final = 4000
+NEAR: Final = 2500
 """Messages whose numbers are kept at hand, since each is asked for several times within a round."""
 
 

@@ -75,7 +75,8 @@ def test_f004_every_cut_of_the_line_of_a_deleting_run(memory: Path, seed: int, p
         codes += Counter(seen.pop("codes"))
         total += Counter(seen)
     print(total, codes)  # noqa: T201 - shown with a failure
-    assert total["cases"] > (3000 if protocol == "imap" else 900)
+    # A run has so many octets to be cut at: about 2,900 cases over IMAP, 1,000 over POP3.
+    assert total["cases"] > (2800 if protocol == "imap" else 900)
     assert {int(code) for code in codes} <= ENDS
     # Cuts came before the archive was there, while it grew, with marks set, and when all was gone.
     assert total["cases"] > total["archived"] > 100

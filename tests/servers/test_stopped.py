@@ -128,6 +128,8 @@ def test_f114_a_server_that_stops(
     assert_settled(account, tmp_path / "a", whole)
 
 
+# A Dovecot that was killed leaves locks, and takes them for dead only after two minutes.
+@pytest.mark.timeout(300)
 @MOMENTS
 def test_f114_a_server_that_is_killed(server: Dovecot, account: Account, tmp_path: Path, word: bytes) -> None:
     """15, or 0 where it had done everything; it comes back with some of the messages gone, and none is lost."""

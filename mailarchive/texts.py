@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from itertools import compress, groupby
 from typing import TYPE_CHECKING, Final
 
@@ -88,18 +89,10 @@ class Places:
         self._rows = [array("Q", sorted(row)) for row in rows]
         for row in self._rows:
             for _, same in groupby(row, key=_key_of):
-                self._note_twice(same)
-
-    def _note_twice(self, same: Iterator[int]) -> None:
-        """Compare the texts of one hash, nearly always a single one."""
-        first = next(same)
-        seen: set[str | None] = set()
-        for number in same:
-            seen = seen or {self._text(first)}
-            text = self._text(number)
-            if text in seen and text is not None:
-                self.twice.add(text)
-            seen.add(text)
+                numbers = [*same]
+                if len(numbers) > 1:
+                    count = Counter(map(self._text, numbers))
+                    self.twice.update(text for text, times in count.items() if text is not None and times > 1)
 
     def find(self, text: str) -> int | None:
         """Give the place of a text; None if it has none."""

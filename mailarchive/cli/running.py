@@ -151,10 +151,39 @@ def run_backup(
         MailarchiveError: The run could not begin.
     """
     task = _task("backup", target, selection, removal, screen=screen, interrupt=interrupt)
+    return _work(backup, task, target, screen, interrupt, dry_run=dry_run)
+
+
+def run_prune(
+    target: Target, selection: Selection, screen: Screen, interrupt: Interrupt, *, dry_run: bool, removal: Removal
+) -> ExitCode:
+    """Delete on the server of one target what its archive holds, and give the code of the run.
+
+    Raises:
+        MailarchiveError: The run could not begin.
+    """
+    # Who asks for a prune asks for a deletion, whatever else is said about it.
+    removal = replace(removal, delete=True)
+    task = _task("prune", target, selection, removal, screen=screen, interrupt=interrupt)
+    assert task.deletion is not None
+    return _work(prune, task, target, screen, interrupt, dry_run=dry_run, must_exist=True)
+
+
+def _work(
+    do: Callable[..., Finished],
+    task: _Task,
+    target: Target,
+    screen: Screen,
+    interrupt: Interrupt,
+    *,
+    dry_run: bool,
+    must_exist: bool = False,
+) -> ExitCode:
+    """Do a job that lists, and may delete: a backup or a prune, which take the same."""
 
     def job(source: Source, archive: Archive, catalogue: Catalogue) -> Finished:
         with Background() as background:
-            return backup(
+            return do(
                 source,
                 archive,
                 catalogue,
@@ -169,41 +198,7 @@ def run_backup(
             )
 
     purpose = Purpose.READ if dry_run or task.deletion is None else Purpose.DELETE
-    return _carry_out(job, target, task.run, screen, interrupt, purpose=purpose, dry_run=dry_run)
-
-
-def run_prune(
-    target: Target, selection: Selection, screen: Screen, interrupt: Interrupt, *, dry_run: bool, removal: Removal
-) -> ExitCode:
-    """Delete on the server of one target what its archive holds, and give the code of the run.
-
-    Raises:
-        MailarchiveError: The run could not begin.
-    """
-    # Who asks for a prune asks for a deletion, whatever else is said about it.
-    removal = replace(removal, delete=True)
-    task = _task("prune", target, selection, removal, screen=screen, interrupt=interrupt)
-    deletion = task.deletion
-    assert deletion is not None
-
-    def job(source: Source, archive: Archive, catalogue: Catalogue) -> Finished:
-        with Background() as background:
-            return prune(
-                source,
-                archive,
-                catalogue,
-                policy=task.policy,
-                run=task.run,
-                report=screen,
-                stop=interrupt,
-                clock=time.monotonic,
-                dry_run=dry_run,
-                deletion=deletion,
-                later=background,
-            )
-
-    purpose = Purpose.READ if dry_run else Purpose.DELETE
-    return _carry_out(job, target, task.run, screen, interrupt, purpose=purpose, dry_run=dry_run, must_exist=True)
+    return _carry_out(job, target, task.run, screen, interrupt, purpose=purpose, dry_run=dry_run, must_exist=must_exist)
 
 
 def run_undo(target: Target, of: str, screen: Screen, interrupt: Interrupt, *, dry_run: bool) -> ExitCode:

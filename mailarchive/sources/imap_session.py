@@ -40,7 +40,7 @@ _LATER = re.compile(
 )
 _PRIVACY = re.compile(r"\[PRIVACYREQUIRED\]", re.IGNORECASE)
 _CAPABILITY = re.compile(rb"\* CAPABILITY ([ -~]*?)\r?\n\Z", re.IGNORECASE)
-_TOLD = re.compile(rb"(?:\* CAPABILITY ([ -~]+?)\r?\n\Z|[^*+\s]\S* OK \[CAPABILITY ([ -\\^-~]+)\])", re.IGNORECASE)
+_TOLD = re.compile(rb"[^*+\s]\S* OK \[CAPABILITY ([ -\\^-~]+)\]", re.IGNORECASE)
 _ALERT = re.compile(rb"\S+ (?:OK|NO|BAD) \[ALERT\](.*)", re.IGNORECASE)
 # One literal and no more: text of a server that goes on like Python could take all the parser's memory.
 _SHOWN = re.compile(r"""b(?:'(?:[^'\\]++|\\.)*+'|"(?:[^"\\]++|\\.)*+")""")
@@ -91,8 +91,8 @@ class _OverWire(imaplib.IMAP4):
         line = self._wire.readline(65536)
         if len(self.alerts) < ALERTS and (alert := _ALERT.match(line)):
             self.alerts.append(self._wire.words(alert.group(1).strip()))
-        if told := _TOLD.match(line):
-            self.told = frozenset((told.group(1) or told.group(2)).decode("ascii").upper().split())
+        if told := _CAPABILITY.match(line) or _TOLD.match(line):
+            self.told = _listed(told)
         return line
 
     def send(self, data: bytes) -> None:  # type: ignore[override] # typeshed names the buffer type only
@@ -272,7 +272,7 @@ def _capability(wire: Wire) -> frozenset[str]:
     for _ in range(LINES):
         line = wire.readline(65536)
         if listed := _CAPABILITY.match(line):
-            found = frozenset(listed.group(1).decode("ascii").upper().split())
+            found = _listed(listed)
         elif re.match(rb"CAP OK\b", line, re.IGNORECASE) and found:
             wire.note_round_trip()
             return found
@@ -281,6 +281,10 @@ def _capability(wire: Wire) -> frozenset[str]:
         elif not line.startswith(b"* "):
             break
     raise ProtocolError(f"{wire.peer} does not say what it can do (CAPABILITY)")
+
+
+def _listed(found: re.Match[bytes]) -> frozenset[str]:
+    return frozenset(found.group(1).decode("ascii").upper().split())
 
 
 def _authenticate(wire: Wire, client: _Client, address: ServerAddress, secret: Secret) -> None:
